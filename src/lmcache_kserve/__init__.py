@@ -1,0 +1,1 @@
+"""Renders, runs and proves KV-cache offloading with LMCache on KServe."""
