@@ -1,6 +1,6 @@
 """Rendered Kubernetes objects, read strictly and found by kind and name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,6 +23,24 @@ POD_SPEC_PATHS: dict[str, tuple[str, ...]] = {
     "StatefulSet": ("spec", "template", "spec"),
 }
 """Where objects of a kind carry a pod spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with a rendered object.
+
+    Attributes:
+        object: kind and name, as `describe` gives them.
+        path: where in the object, dotted: `spec.predictor.model.env[3].value`.
+        message: what is wrong there.
+    """
+
+    object: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.object} {self.path}: {self.message}" if self.path else f"{self.object}: {self.message}"
 
 
 class ManifestError(HarnessError):
@@ -142,6 +160,11 @@ class Manifests:
                     spec = spec.get(step) if isinstance(spec, dict) else None
                 if isinstance(spec, dict):
                     yield manifest, spec
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """A path into an object, for people: `spec.containers[0].env`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 def describe(manifest: Manifest) -> str:

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Writes the KServe schemas of lmcache_kserve.schemas from the CRDs in a clone of kserve/kserve, or checks them.
+
+    uv run scripts/crd_schemas.py CLONE [--check]
+
+CLONE is a clone of https://github.com/kserve/kserve with its tags, bare or not.
+"""
+
+import argparse
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from lmcache_kserve import schemas
+from lmcache_kserve.schemas.crd import convert
+
+RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
+RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}
+FOLDER = Path(schemas.__file__).parent
+CHECKSUMS = FOLDER / "checksums.json"
+
+
+def generate(clone: Path) -> dict[str, bytes]:
+    """Every schema as compact JSON, by the path of its file below the package's folder."""
+    generated = {}
+    for release in RELEASES:
+        for plural, version in RESOURCES.items():
+            crd = yaml.load(_show(clone, f"v{release}", f"serving.kserve.io_{plural}.yaml"), Loader=yaml.CSafeLoader)
+            name = f"kserve-{release}/{crd['spec']['names']['singular']}-{version}.json.gz"
+            generated[name] = json.dumps(convert(crd, version), sort_keys=True, separators=(",", ":")).encode()
+    return generated
+
+
+def checksums(generated: dict[str, bytes]) -> str:
+    """SHA-256 of each schema's JSON: compressed bytes depend on the zlib that wrote them."""
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in generated.items()}
+    return json.dumps(digests, indent=2, sort_keys=True) + "\n"
+
+
+def main() -> int:
+    """Write the schemas, or with `--check` compare them with what is there."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("clone", type=Path, help="clone of kserve/kserve with its tags")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a schema differs")
+    arguments = parser.parse_args()
+    generated = generate(arguments.clone)
+    if arguments.check:
+        return 0 if checksums(generated) == CHECKSUMS.read_text(encoding="utf-8") else 1
+    for name, content in generated.items():
+        (FOLDER / name).parent.mkdir(exist_ok=True)
+        (FOLDER / name).write_bytes(gzip.compress(content, mtime=0))
+    CHECKSUMS.write_text(checksums(generated), encoding="utf-8")
+    return 0
+
+
+def _show(clone: Path, tag: str, file: str) -> str:
+    argv = ["git", "-C", str(clone), "show", f"{tag}:config/crd/full/{file}"]  # fixed folder in every release
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
