@@ -1,0 +1,35 @@
+SHELL := /bin/bash
+UV := $(shell command -v uv || echo .uv/bin/uv)
+RUN := $(UV) run --locked
+LK := $(RUN) lmcache-kserve
+OUT ?= out
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(UV) ## Run the rendered chart on this machine and prove the shared cache; report in $(OUT)/
+	$(LK) demo --out $(OUT) $(DEMO_ARGS)
+
+.PHONY: test
+test: $(UV) ## Unit and chart tests
+	$(RUN) pytest -n 2 --dist worksteal
+
+.PHONY: test-local
+test-local: $(UV) ## The proof with the real engine, for each way to configure it
+	$(RUN) pytest tests/local
+
+.PHONY: lint
+lint: $(UV) ## Formatting, lint and types
+	$(RUN) ruff format --check
+	$(RUN) ruff check
+	$(RUN) mypy
+	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(RUN) zizmor --offline --quiet .github/workflows
+	$(RUN) shellcheck .ci/run
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet uv

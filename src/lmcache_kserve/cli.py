@@ -1,0 +1,101 @@
+"""The command line: `lmcache-kserve`."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from lmcache_kserve import demo as demo_run
+from lmcache_kserve.errors import HarnessError
+
+app = typer.Typer(
+    name="lmcache-kserve",
+    help="Proves that KV-cache offloading with LMCache works on KServe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+_FAILED = 2
+_INTERRUPTED = 130
+_DEFAULT_PAIRS = 12
+
+
+@app.callback()
+def _commands() -> None:
+    """Proves that KV-cache offloading with LMCache works on KServe."""
+
+
+@app.command()
+def demo(  # noqa: PLR0913 - one parameter per option
+    *,
+    values: Annotated[
+        list[Path] | None, typer.Option("-f", "--values", help="Values file on top of values/cpu.yaml; repeatable.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Single value, as helm's --set: key=value; repeatable.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Hugging Face id or folder of the model; by default a small one is made on the spot."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=3, help="Pairs of cold and warm requests that TTFT is taken from.")] = (
+        _DEFAULT_PAIRS
+    ),
+    prompt_tokens: Annotated[int, typer.Option(min=64, help="Length of the prompts, in tokens.")] = 3000,
+    baseline: Annotated[
+        bool, typer.Option(help="Also run plain vLLM, to report overhead and share of the possible gain.")
+    ] = True,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the release running afterwards, until Ctrl-C.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")] = None,
+    chart: Annotated[Path | None, typer.Option(help="Chart folder or package; by default the one that ships here.")] = None,
+) -> None:
+    """Render the chart, run what it renders on this machine, and prove that its cache is shared.
+
+    Needs no cluster, no container runtime and no root. Exits with 0 only if every check passed.
+    """
+    console = Console(stderr=True)
+    options = demo_run.Options(
+        values_files=tuple(values or ()),
+        settings=tuple(settings or ()),
+        model=model,
+        pairs=pairs,
+        prompt_tokens=prompt_tokens,
+        baseline=baseline,
+        keep=keep,
+        out=out,
+        chart=chart,
+        command=" ".join(["lmcache-kserve", *sys.argv[1:]]),
+    )
+    with _reported(console):
+        passed = demo_run.run(options, console=console)
+    raise typer.Exit(code=0 if passed else 1)
+
+
+@contextmanager
+def _reported(console: Console) -> Iterator[None]:
+    """Turn a failure that the user can act on into one message, and an interruption into its exit code."""
+    # A terminated harness cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    try:
+        yield
+    except HarnessError as error:
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        for note in getattr(error, "__notes__", ()):
+            console.print(escape(note), highlight=False)
+        raise typer.Exit(code=_FAILED) from None
+    except KeyboardInterrupt:
+        console.print("interrupted: everything that was started has been ended")
+        raise typer.Exit(code=_INTERRUPTED) from None
+
+
+def main() -> None:
+    """Run the command."""
+    app()

