@@ -1,0 +1,33 @@
+"""Where the files that come with the package are: the chart, the values files, the sources of the image.
+
+The package's folder `data` links to them in a checkout and holds copies of them in a wheel.
+"""
+
+from pathlib import Path
+
+from lmcache_kserve.errors import HarnessError
+
+_DATA = Path(__file__).resolve().parent / "data"
+
+
+def chart_path() -> Path:
+    """The folder of the Helm chart."""
+    return _DATA / "charts" / "lmcache-kserve"
+
+
+def image_path() -> Path:
+    """The folder of the CPU engine: requirements, connector, test model."""
+    return _DATA / "images" / "vllm-cpu"
+
+
+def values_path(name: str) -> Path:
+    """A values file that comes with the package, by its name without folder: `redis.yaml`.
+
+    Raises:
+        HarnessError: there is no such file; the text names those that exist.
+    """
+    path = _DATA / "values" / name
+    if not path.is_file():
+        known = ", ".join(sorted(file.name for file in (_DATA / "values").glob("*.yaml")))
+        raise HarnessError(f"There is no values file {name}. Use one of: {known}.")
+    return path
