@@ -1,0 +1,219 @@
+"""Streaming completions with a trustworthy time to first token; the only module that speaks HTTP to a replica.
+
+The clock starts just before the request is sent on a connection that is already open, and stops at the first frame
+that carries text: not at the response's headers, not at an empty frame, not at the usage frame.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from lmcache_kserve.errors import HarnessError
+
+_CONNECT_TIMEOUT_S = 10.0
+_READ_TIMEOUT_S = 300.0
+_EXCERPT = 500
+
+
+class RequestError(HarnessError):
+    """A request that was not answered as it should be; never retried here, so that a retry is always visible."""
+
+    def __init__(self, message: str, *, request_id: str) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class UnreachableError(RequestError):
+    """The connection was refused, lost or timed out: what a client sees of a replica that died."""
+
+
+class StatusError(RequestError):
+    """The server answered with an HTTP error."""
+
+    def __init__(self, message: str, *, request_id: str, status: int) -> None:
+        super().__init__(message, request_id=request_id)
+        self.status = status
+
+
+class StreamError(RequestError):
+    """The stream broke its promise: an error frame, no token, no usage, or an end before the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One answered request.
+
+    Attributes:
+        request_id: what was sent as X-Request-Id; the engine's log lines carry it as a substring.
+        text: the generated text.
+        ttft_s: seconds from sending the request to the first frame with text.
+        total_s: seconds from sending the request to the end of the stream.
+        prompt_tokens: length of the prompt as the server's tokenizer counts it.
+        status: the HTTP status.
+    """
+
+    request_id: str
+    text: str
+    ttft_s: float
+    total_s: float
+    prompt_tokens: int
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the server's list of models; `max_tokens` is its context length, where the server tells."""
+
+    name: str
+    max_tokens: int | None
+
+
+class CompletionClient:
+    """A client of one replica."""
+
+    def __init__(self, openai_url: str, *, model: str, read_timeout: float = _READ_TIMEOUT_S) -> None:
+        """Open a client; `openai_url` is the base of the OpenAI routes, `model` the served name, in seconds."""
+        self._url = openai_url
+        self._model = model
+        # A proxy from the environment would be measured along with the engine.
+        self._http = httpx2.Client(timeout=httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout), trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def models(self) -> tuple[Model, ...]:
+        """The models that the server serves.
+
+        Raises:
+            RequestError: the server does not answer, or not with a list of models.
+        """
+        request_id = "models"
+        try:
+            response = self._http.get(f"{self._url}/models")
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error, request_id) from error
+        if response.status_code != httpx2.codes.OK:
+            raise self._status(response, request_id)
+        try:
+            cards = response.json()["data"]
+            return tuple(Model(str(card["id"]), _positive(card.get("max_model_len"))) for card in cards)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StreamError(f"{self._url}/models is no list of models", request_id=request_id) from error
+
+    def complete(self, prompt: str, *, request_id: str, max_tokens: int) -> Completion:
+        """Send one prompt and read the answer to its end: temperature 0, exactly `max_tokens` tokens.
+
+        Raises:
+            UnreachableError: the connection failed or was lost.
+            StatusError: the server answered with an HTTP error.
+            StreamError: the stream carried an error, no text, no usage, or ended early.
+        """
+        body = {
+            "model": self._model,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        # Servers drop idle connections within seconds: without this the next request would time a TCP handshake.
+        self.models()
+        begin = time.perf_counter()
+        try:
+            with self._http.stream(
+                "POST", f"{self._url}/completions", json=body, headers={"X-Request-Id": request_id}
+            ) as response:
+                if response.status_code != httpx2.codes.OK:
+                    response.read()
+                    raise self._status(response, request_id)
+                answer = _read(_frames(response.iter_lines(), request_id), request_id)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error, request_id) from error
+        return Completion(
+            request_id=request_id,
+            text=answer.text,
+            ttft_s=answer.first_token_at - begin,
+            total_s=time.perf_counter() - begin,
+            prompt_tokens=answer.prompt_tokens,
+            status=response.status_code,
+        )
+
+    def _unreachable(self, error: httpx2.HTTPError, request_id: str) -> UnreachableError:
+        words = str(error) or type(error).__name__
+        return UnreachableError(f"request {request_id} to {self._url} failed: {words}", request_id=request_id)
+
+    def _status(self, response: httpx2.Response, request_id: str) -> StatusError:
+        text = f"request {request_id} to {self._url} was answered with HTTP {response.status_code}"
+        if response.status_code == httpx2.codes.NOT_FOUND:
+            text += f"; is {self._model!r} the served model name (model.name)?"
+        error = StatusError(text, request_id=request_id, status=response.status_code)
+        error.add_note(response.text[:_EXCERPT])
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    text: str
+    first_token_at: float
+    prompt_tokens: int
+
+
+def _read(frames: Iterator[dict[str, Any]], request_id: str) -> _Answer:
+    """Put a stream's frames together; `first_token_at` is on the clock of `time.perf_counter`."""
+    parts: list[str] = []
+    first: float | None = None
+    prompt_tokens: int | None = None
+    for frame in frames:
+        if "error" in frame:
+            raise StreamError(f"request {request_id} failed in its stream: {frame['error']}", request_id=request_id)
+        for choice in frame.get("choices") or ():
+            text = choice.get("text") or ""
+            if text and first is None:
+                first = time.perf_counter()
+            parts.append(text)
+        usage = frame.get("usage")
+        if usage:
+            prompt_tokens = _positive(usage.get("prompt_tokens"))
+    if first is None:
+        raise StreamError(f"the stream of request {request_id} ended without a token", request_id=request_id)
+    if prompt_tokens is None:
+        raise StreamError(f"the stream of request {request_id} told no usage.prompt_tokens", request_id=request_id)
+    return _Answer("".join(parts), first, prompt_tokens)
+
+
+def _frames(lines: Iterator[str], request_id: str) -> Iterator[dict[str, Any]]:
+    """The JSON frames of a stream of server-sent events; raises where it ends without its end marker."""
+    for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        try:
+            frame = json.loads(data)
+        except ValueError as error:
+            raise StreamError(
+                f"request {request_id}: a frame is not JSON: {data[:_EXCERPT]}", request_id=request_id
+            ) from error
+        if isinstance(frame, dict):
+            yield frame
+    raise StreamError(f"the stream of request {request_id} broke off before its end", request_id=request_id)
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

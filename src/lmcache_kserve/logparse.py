@@ -1,0 +1,192 @@
+"""What LMCache logs about a request, by version, and how to read a Prometheus page.
+
+LMCache names the request in its lines by vLLM's id, which wraps the `X-Request-Id` header (`cmpl-<id>-0-<hex>`): a
+line belongs to a request when it contains the id. Lines are at INFO level. With tensor parallelism each worker writes
+its own store and retrieve lines.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import quote
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from lmcache_kserve.target import LogLine
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+REDACTED = "***"
+
+
+class Event(Enum):
+    """What a line reports."""
+
+    LOOKUP = "lookup"
+    STORED = "stored"
+    RETRIEVED = "retrieved"
+
+
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """The format of one event's line in a range of LMCache versions.
+
+    Attributes:
+        event: what the line reports.
+        versions: the LMCache versions that write it.
+        pattern: named groups `total`, `hit`, `computed`, `load`, `tokens`, as far as the line has them.
+        names_request: whether the line carries the request's id; one that does not belongs to the lookup before it.
+    """
+
+    event: Event
+    versions: str
+    pattern: re.Pattern[str]
+    names_request: bool = True
+
+
+# Sources: lmcache/integration/vllm/vllm_v1_adapter.py and lmcache/v1/cache_engine.py of each version.
+FORMATS: tuple[LineFormat, ...] = (
+    LineFormat(
+        Event.LOOKUP,
+        "0.3.9",
+        re.compile(
+            r"Reqid: \S+, Total tokens (?P<total>\d+), LMCache hit tokens: (?P<hit>\d+|None)"
+            r"(?:, need to load: (?P<load>-?\d+))?"
+        ),
+    ),
+    LineFormat(
+        Event.LOOKUP,
+        "0.4.2 - 0.5.6",
+        re.compile(
+            r"Reqid: \S+, Total tokens (?P<total>\d+), Inference Engine computed tokens: (?P<computed>\d+), "
+            r"LMCache hit tokens: (?P<hit>\d+|None)(?:,(?: but)? need to load: (?P<load>-?\d+))?"
+        ),
+    ),
+    LineFormat(
+        Event.STORED,
+        "0.3.9",
+        re.compile(r"Storing KV cache for (?P<tokens>\d+) out of (?P<total>\d+) tokens"),
+    ),
+    LineFormat(
+        Event.STORED,
+        "0.4.2 - 0.5.6",
+        re.compile(r"\[req_id=\S+\] Stored (?P<tokens>\d+) out of total (?P<total>\d+) tokens"),
+    ),
+    LineFormat(
+        Event.RETRIEVED,
+        "0.3.9",
+        re.compile(r"(?<!\] )Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens"),
+        names_request=False,
+    ),
+    LineFormat(
+        Event.RETRIEVED,
+        "0.4.2 - 0.5.6",
+        re.compile(r"\[req_id=\S+\] Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The scheduler's question to LMCache: how many tokens of this prompt are cached.
+
+    Attributes:
+        total_tokens: length of the prompt.
+        hit_tokens: tokens found, in whole chunks; None while an asynchronous lookup has no answer yet.
+        computed_tokens: tokens that vLLM's own prefix cache already holds; None where the version does not say.
+        load_tokens: tokens to be loaded from LMCache; None where the line does not say.
+    """
+
+    total_tokens: int
+    hit_tokens: int | None
+    computed_tokens: int | None = None
+    load_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLog:
+    """What a replica's log says about one request.
+
+    Attributes:
+        lookup: the last lookup that had an answer, else the last one; None where there is no such line.
+        stored_tokens: tokens written to LMCache, over all steps of a chunked prefill.
+        retrieved_tokens: tokens loaded from LMCache; None where there is no such line.
+    """
+
+    lookup: Lookup | None = None
+    stored_tokens: int = 0
+    retrieved_tokens: int | None = None
+
+    @property
+    def hit_tokens(self) -> int:
+        """Tokens that LMCache found; 0 where it was not asked or did not answer."""
+        return (self.lookup.hit_tokens or 0) if self.lookup else 0
+
+
+def request_log(lines: Iterable[LogLine], request_id: str) -> RequestLog:
+    """Read from a replica's log what LMCache wrote about one request."""
+    lookup: Lookup | None = None
+    stored = 0
+    retrieved: int | None = None
+    current = False
+    for line in lines:
+        ours = request_id in line.text
+        for known in FORMATS:
+            match = known.pattern.search(line.text)
+            if not match:
+                continue
+            if known.event is Event.LOOKUP:
+                current = ours
+                if ours:
+                    seen = _lookup(match)
+                    lookup = seen if seen.hit_tokens is not None or lookup is None else lookup
+            elif ours or (current and not known.names_request):
+                tokens = int(match["tokens"])
+                if known.event is Event.STORED:
+                    stored += tokens
+                else:
+                    retrieved = max(retrieved or 0, tokens)
+            break
+    return RequestLog(lookup, stored, retrieved)
+
+
+def _lookup(match: re.Match[str]) -> Lookup:
+    groups = match.groupdict()
+    return Lookup(
+        total_tokens=int(groups["total"]),
+        hit_tokens=_number(groups["hit"]),
+        computed_tokens=_number(groups.get("computed")),
+        load_tokens=_number(groups.get("load")),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text in {None, "None"} else int(str(text))
+
+
+def plain(text: str) -> str:
+    """A log line without terminal colours."""
+    return _ANSI.sub("", text)
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """Replace each secret, raw and percent-encoded, by `***`."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        for form in {secret, quote(secret, safe="")}:
+            text = text.replace(form, REDACTED)
+    return text
+
+
+def counter(page: str, name: str) -> float | None:
+    """The sum of a counter over all its labels on a page in the Prometheus text format; None where it is absent.
+
+    Raises:
+        ValueError: the page is not in the Prometheus text format.
+    """
+    values = [
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == name
+    ]
+    return sum(values) if values else None
