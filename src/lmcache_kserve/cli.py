@@ -53,8 +53,12 @@ def demo(  # noqa: PLR0913 - one parameter per option
         bool, typer.Option(help="Also run plain vLLM, to report overhead and share of the possible gain.")
     ] = True,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the release running afterwards, until Ctrl-C.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")] = None,
-    chart: Annotated[Path | None, typer.Option(help="Chart folder or package; by default the one that ships here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")
+    ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Chart folder or package; by default the one that ships here.")
+    ] = None,
 ) -> None:
     """Render the chart, run what it renders on this machine, and prove that its cache is shared.
 

@@ -104,8 +104,8 @@ def _value_from(
                 if reference.get("optional"):
                     return None
                 raise HarnessError(
-                    f"{where} refers to key {reference['key']!r} of {reference['name']!r}, which is not part of the release: "
-                    "a local run has no cluster to read it from"
+                    f"{where} refers to key {reference['key']!r} of {reference['name']!r}, which is not part of the "
+                    "release: a local run has no cluster to read it from"
                 ) from error
     if reference := source.get("fieldRef"):
         if reference["fieldPath"] in fields:
@@ -123,7 +123,5 @@ def _secret_data(secret: Mapping[str, Any]) -> dict[str, str]:
 
 def _find(objects: Mapping[str, Mapping[str, str]], name: str, kind: str) -> Mapping[str, str]:
     if name not in objects:
-        raise HarnessError(
-            f"{kind} {name} is not part of the release, and a local run has no cluster to read it from"
-        )
+        raise HarnessError(f"{kind} {name} is not part of the release, and a local run has no cluster to read it from")
     return objects[name]

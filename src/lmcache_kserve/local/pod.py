@@ -112,8 +112,8 @@ class LocalPod:
             for port in container.get("ports", ()):
                 if port["containerPort"] not in named:
                     raise HarnessError(
-                        f"container {container['name']} of pod {self.plan.name} listens on port {port['containerPort']}, but "
-                        "none of its arguments names it: it cannot be moved to a free port of this machine"
+                        f"container {container['name']} of pod {self.plan.name} listens on port "
+                        f"{port['containerPort']}, but no argument names it: it cannot be moved to a free port"
                     )
 
     def read_mounted(self, path: str) -> str:
@@ -130,9 +130,7 @@ class LocalPod:
         for container in self.plan.spec.get("initContainers", ()):
             process = self._launch(container)
             if (code := process.wait(timeout=_INIT_TIMEOUT_SECONDS)) != 0:
-                raise HarnessError(
-                    f"init container {container['name']} of pod {self.plan.name} ended with code {code}\n{process.log.tail()}"
-                )
+                raise HarnessError(f"init container {process.name} ended with code {code}\n{process.log.tail()}")
         for container in self.plan.spec["containers"]:
             self._launch(container)
         for container in self.plan.spec["containers"]:
@@ -219,8 +217,8 @@ class LocalPod:
     def _command(self, container: Mapping[str, Any]) -> list[str]:
         if "command" not in container:
             raise HarnessError(
-                f"container {container['name']} of pod {self.plan.name} runs the entrypoint of image {container['image']}, "
-                "which only a container runtime knows: choose values that name the command "
+                f"container {container['name']} of pod {self.plan.name} runs the entrypoint of image "
+                f"{container['image']}, which only a container runtime knows: choose values that name the command "
                 "(runtime.server=vllm does for the predictor)"
             )
         return [*container["command"], *container.get("args", ())]

@@ -32,7 +32,7 @@ def service_addresses(
 ) -> Addresses:
     """Find the local address of every Service port.
 
-    A Service with several pods leads to the first: the chart's own names lead to single backend pods, and the predictor's
+    A Service with several pods leads to the first: the chart names single backend pods, and the predictor's
     replicas are addressed one by one.
 
     Raises:
@@ -44,8 +44,10 @@ def service_addresses(
         selected = [pod for pod in pods if selector and selector.items() <= dict(pod.labels).items()]
         for port in service["spec"].get("ports", ()) if selected else ():
             target = _target_port(selected[0], port)
-            if target not in ports[selected[0].name]:
-                raise HarnessError(f"Service {name} leads to port {port.get('targetPort')!r}, which its pods do not declare")
+            if target is None or target not in ports[selected[0].name]:
+                raise HarnessError(
+                    f"Service {name} leads to port {port.get('targetPort')!r}, which its pods do not declare"
+                )
             addresses[name, port["port"]] = ports[selected[0].name][target]
     return Addresses(namespace=namespace, ports=addresses)
 

@@ -69,13 +69,15 @@ def _allowed_seconds(probe: Mapping[str, Any]) -> float:
     if not probe:
         return 0.0
     period = probe.get("periodSeconds", _DEFAULT_PERIOD_SECONDS)
-    return float(probe.get("initialDelaySeconds", 0) + period * probe.get("failureThreshold", _DEFAULT_FAILURE_THRESHOLD))
+    return float(
+        probe.get("initialDelaySeconds", 0) + period * probe.get("failureThreshold", _DEFAULT_FAILURE_THRESHOLD)
+    )
 
 
 def _local_port(port: int | str, container: Mapping[str, Any], rewriter: Rewriter) -> int:
     declared = {entry.get("name"): entry["containerPort"] for entry in container.get("ports", ())}
     number = declared.get(port) if isinstance(port, str) else port
-    if number not in rewriter.ports:
+    if number is None or number not in rewriter.ports:
         raise HarnessError(f"a probe of container {container['name']} asks port {port!r}, which it does not declare")
     return rewriter.ports[number]
 
@@ -97,8 +99,11 @@ def _accepts(port: int, timeout: float) -> bool:
 
 def _succeeds(command: list[str], environment: Mapping[str, str], directory: Path, timeout: float) -> bool:
     try:
-        return subprocess.run(
-            command, env=environment, cwd=directory, capture_output=True, timeout=timeout, check=False
-        ).returncode == 0
+        return (
+            subprocess.run(
+                command, env=environment, cwd=directory, capture_output=True, timeout=timeout, check=False
+            ).returncode
+            == 0
+        )
     except (subprocess.TimeoutExpired, OSError):
         return False

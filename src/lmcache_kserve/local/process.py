@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ from lmcache_kserve.target import LogLine
 OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
 """Set in every process of a run to `<pid>:<start time>` of its harness, so that leftovers of a killed one are known."""
 
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TERMINATION_GRACE_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 3.0
 
@@ -138,8 +139,9 @@ class ContainerProcess:
         self._pump.join(_LAST_WORDS_SECONDS)
 
     def _copy(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            self.log.append(line.decode("utf-8", errors="replace").rstrip("\r\n"))
+        with stream:
+            for line in stream:
+                self.log.append(line.decode("utf-8", errors="replace").rstrip("\r\n"))
 
 
 def end_leftovers() -> int:
@@ -150,6 +152,20 @@ def end_leftovers() -> int:
             process.kill()
     psutil.wait_procs(leftovers, timeout=_TERMINATION_GRACE_SECONDS)
     return len(leftovers)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C and termination inside, so that a clean-up is never left half done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def owner() -> str:

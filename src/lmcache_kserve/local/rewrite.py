@@ -37,7 +37,8 @@ class Addresses:
 
     def _pattern(self, service: str) -> re.Pattern[str]:
         suffix = rf"(?:\.{re.escape(self.namespace)}(?:\.svc(?:\.cluster\.local\.?)?)?)"
-        return re.compile(rf"(?<![\w.-])(?P<service>{re.escape(service)})(?:{suffix}?:(?P<port>\d+)\b|{suffix}(?![\w.-]))")
+        with_port, without_port = rf"{suffix}?:(?P<port>\d+)\b", rf"{suffix}(?![\w.-])"
+        return re.compile(rf"(?<![\w.-])(?P<service>{re.escape(service)})(?:{with_port}|{without_port})")
 
     def _local_address(self, match: re.Match[str]) -> str:
         port = match.group("port")
@@ -88,7 +89,7 @@ class Rewriter:
         longest_first = sorted(self.mounts, key=len, reverse=True)
         pattern = "|".join(re.escape(path.rstrip("/")) for path in longest_first)
         return re.sub(
-            rf"(?<![\w./-])({pattern})(?=$|[^\w.-]|\.\s|\.$)",
+            rf"(?:(?<=://)|(?<![\w./-]))({pattern})(?=$|[^\w.-]|\.\s|\.$)",
             lambda match: self.mounts.get(match.group(1)) or self.mounts[f"{match.group(1)}/"],
             value,
         )

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 
@@ -18,6 +18,7 @@ from lmcache_kserve.local.environment import Configuration
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
+from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK
 from lmcache_kserve.manifests import Manifests
@@ -181,14 +182,15 @@ class LocalTarget:
         if self.backend_type != "none":
             traits(self.backend_type)
 
-    def __enter__(self) -> "LocalTarget":
+    def __enter__(self) -> Self:
         """Return the target; `start` runs it."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every process and remove every file of the release."""
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """End every process and remove every file of the release, whatever signal arrives meanwhile."""
+        with uninterrupted():
+            self.stop()
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self, *, progress: Callable[[str], None]) -> None:
         """Start all pods side by side and return when all are ready.
@@ -214,7 +216,7 @@ class LocalTarget:
                 raise
 
     def stop(self) -> None:
-        """End every process of the release, and start none from now on."""
+        """End every process of the release, and start none from now on; a second call does nothing more."""
         self._release.closing.set()
         with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
             list(pool.map(LocalPod.stop, self._pods))

@@ -1,4 +1,4 @@
-"""A pod's volumes as folders: ConfigMaps and Secrets written out, emptyDirs fresh for every pod, claims kept for the run."""
+"""A pod's volumes as folders: configuration written out, emptyDirs fresh for every pod, claims kept for the run."""
 
 import shutil
 from collections.abc import Mapping
@@ -76,11 +76,11 @@ class Volumes:
 
     def _source(self, volume: Mapping[str, Any], container: str) -> Path:
         if claim := volume.get("persistentVolumeClaim"):
-            folder = self.claims / claim["claimName"]
+            folder = self.claims / str(claim["claimName"])
         elif "emptyDir" in volume:
-            folder = self.directory / "volumes" / volume["name"]
+            folder = self.directory / "volumes" / str(volume["name"])
         elif {"configMap", "secret", "projected"} & volume.keys():
-            folder = self.directory / "configuration" / container / volume["name"]
+            folder = self.directory / "configuration" / container / str(volume["name"])
         else:
             kind = next((key for key in volume if key != "name"), "unknown")
             raise HarnessError(

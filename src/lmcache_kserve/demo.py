@@ -1,0 +1,191 @@
+"""`lmcache-kserve demo`: render, run on this machine, prove, report."""
+
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from rich.console import Console
+
+from lmcache_kserve import experiment, policies, report
+from lmcache_kserve.bench import Options as Measurements
+from lmcache_kserve.engine import ensure_engine, make_test_model
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Evidence
+from lmcache_kserve.local.process import end_leftovers, is_running, owner
+from lmcache_kserve.local.target import LocalTarget
+from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.progress import Stages
+from lmcache_kserve.render import NAMESPACE, Renderer
+from lmcache_kserve.verdict import Thresholds, judge
+
+_MODEL_STAND_IN = "model"
+"""Stands for the model's path in the first render, which only checks the values."""
+
+_WARMUP_PAIRS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for; see `lmcache-kserve demo --help`."""
+
+    values_files: tuple[Path, ...]
+    settings: tuple[str, ...]
+    model: str | None
+    pairs: int
+    prompt_tokens: int
+    baseline: bool
+    keep: bool
+    out: Path | None
+    chart: Path | None
+    command: str
+
+
+def run(options: Options, *, console: Console) -> bool:
+    """Run the whole proof and return whether every check passed.
+
+    Raises:
+        HarnessError: it could not be run; nothing is left running.
+    """
+    renderer = Renderer.for_demo(chart=options.chart, values_files=options.values_files, settings=options.settings)
+    _check(renderer.release(f"model.id={_MODEL_STAND_IN}"))
+    if options.out:
+        _prepare(options.out)
+    _clean_up_after_others(console)
+    with ExitStack() as stack:
+        folder = stack.enter_context(_run_folder())
+        with Stages(console) as stages:
+            targets = [stack.enter_context(target) for target in _targets(options, renderer, folder, stages)]
+            if options.out:
+                stack.callback(_keep_logs, targets, options.out)
+            _start(targets, stages)
+            evidence = experiment.run(
+                targets[0],
+                baseline=targets[1] if options.baseline else None,
+                options=Measurements(
+                    pairs=options.pairs, warmup_pairs=_WARMUP_PAIRS, prompt_tokens=options.prompt_tokens
+                ),
+                progress=stages.update,
+            )
+        passed = _report(evidence, options, console)
+        if options.keep:
+            _wait_for_interrupt(targets[0], console)
+    return passed
+
+
+def _check(manifests: Manifests) -> None:
+    """See that the release is one that a proof makes sense for.
+
+    Raises:
+        HarnessError: it is not; the message says which value to change.
+    """
+    if problems := policies.hash_seed_is_fixed(manifests):
+        raise HarnessError("\n".join(str(problem) for problem in problems))
+
+
+def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages) -> list[LocalTarget]:
+    """The release under test and, where it is wanted, plain vLLM; nothing runs yet."""
+    engine = ensure_engine(stages.update)
+    model = f"model.id={options.model or make_test_model(engine, stages.update)}"
+    releases = {"release": renderer.release(model)}
+    if options.baseline:
+        releases["baseline"] = renderer.baseline(model)
+    return [
+        LocalTarget(
+            manifests=manifests,
+            namespace=NAMESPACE,
+            directory=folder / name,
+            engine=engine,
+            chart_versions=renderer.versions(),
+        )
+        for name, manifests in releases.items()
+    ]
+
+
+def _start(targets: Sequence[LocalTarget], stages: Stages) -> None:
+    """Start all targets side by side.
+
+    Raises:
+        HarnessError: one of them did not become ready.
+    """
+    total = sum(target.pod_count for target in targets)
+    ready: list[str] = []
+
+    def progress(pod: str) -> None:
+        ready.append(pod)
+        stages.update("start", len(ready), total, f"{pod} is ready")
+
+    stages.update("start", 0, total, "engines load the model")
+    with ThreadPoolExecutor(max_workers=len(targets)) as pool:
+        futures = [pool.submit(target.start, progress=progress) for target in targets]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            for target in targets:
+                target.stop()
+            raise
+
+
+def _report(evidence: Evidence, options: Options, console: Console) -> bool:
+    checks = judge(evidence, Thresholds(pairs=min(options.pairs, Thresholds().pairs)))
+    made = report.make(evidence, checks, command=options.command)
+    if options.out:
+        report.write(made, options.out)
+        console.print(f"report: {options.out / 'report.html'}")
+    console.print(report.table(made))
+    return all(check.passed for check in checks)
+
+
+def _prepare(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"cannot write to --out {out}: {error.strerror}") from error
+
+
+def _keep_logs(targets: Sequence[LocalTarget], out: Path) -> None:
+    for target in targets:
+        folder = out / "logs" / target.directory.name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for file in target.log_files:
+            shutil.copy(file, folder)
+
+
+def _wait_for_interrupt(target: LocalTarget, console: Console) -> None:
+    for replica in target.replicas:
+        console.print(f"{replica.name} answers at {replica.openai_url}")
+    console.print("the release keeps running until Ctrl-C")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("ending the release")
+
+
+@contextmanager
+def _run_folder() -> Iterator[Path]:
+    """A folder for this run alone, named after its harness; removed at the end."""
+    folder = _runs() / owner()
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clean_up_after_others(console: Console) -> None:
+    """End the processes and remove the folders of harnesses that were killed before they could."""
+    if count := end_leftovers():
+        console.print(f"ended {count} processes of a run whose harness was killed")
+    for folder in _runs().glob("*"):
+        if not is_running(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs() -> Path:
+    return platformdirs.user_state_path("lmcache-kserve") / "runs"

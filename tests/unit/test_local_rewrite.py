@@ -1,0 +1,68 @@
+import pytest
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.local.rewrite import Addresses, Rewriter
+
+ADDRESSES = Addresses(namespace="models", ports={("cache-redis", 6379): 41000, ("cache", 80): 41001})
+
+
+@pytest.mark.parametrize(
+    ("written", "local"),
+    [
+        ("redis://cache-redis:6379/0", "redis://127.0.0.1:41000/0"),
+        ("redis://cache-redis.models:6379", "redis://127.0.0.1:41000"),
+        ("redis://cache-redis.models.svc:6379/0?x=1", "redis://127.0.0.1:41000/0?x=1"),
+        ("cache-redis.models.svc.cluster.local:6379", "127.0.0.1:41000"),
+        ("http://cache:80/metrics", "http://127.0.0.1:41001/metrics"),
+        ("my-cache:80", "my-cache:80"),
+        ("cache-redis.other.svc:6379", "cache-redis.other.svc:6379"),
+        ("the cache is warm", "the cache is warm"),
+    ],
+)
+def test_service_names_become_loopback_addresses(written: str, local: str) -> None:
+    assert ADDRESSES.rewrite(written) == local
+
+
+def test_a_service_port_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(HarnessError, match="cache-redis has no port 6380"):
+        ADDRESSES.rewrite("redis://cache-redis:6380")
+
+
+def test_a_service_without_its_port_is_refused() -> None:
+    with pytest.raises(HarnessError, match="without its port"):
+        ADDRESSES.rewrite("cache-redis.models.svc")
+
+
+@pytest.mark.parametrize(
+    ("written", "local"),
+    [
+        ("/cache/kv", "/run/1/cache/kv"),
+        ("file:///cache/kv/", "file:///run/1/cache/kv/"),
+        ("cat /etc/conf/a.conf > /cache/x; exec", "cat /run/1/conf/a.conf > /run/1/cache/x; exec"),
+        ("/cachemere", "/cachemere"),
+        ("/home/cache/x", "/home/cache/x"),
+        ("--dir=/cache", "--dir=/run/1/cache"),
+        ("/cache/deep/file", "/run/1/deep/file"),
+    ],
+)
+def test_mount_paths_become_folders(written: str, local: str) -> None:
+    rewriter = Rewriter(
+        addresses=ADDRESSES,
+        mounts={"/cache": "/run/1/cache", "/etc/conf": "/run/1/conf", "/cache/deep": "/run/1/deep"},
+    )
+    assert rewriter.text(written) == local
+
+
+@pytest.mark.parametrize(
+    ("written", "local"),
+    [
+        ("8080", "45000"),
+        ("--port=8080", "--port=45000"),
+        ("0.0.0.0:8080", "0.0.0.0:45000"),
+        ("18080", "18080"),
+        ("--max-model-len=80800", "--max-model-len=80800"),
+        ("port 8080 is fine", "port 8080 is fine"),
+    ],
+)
+def test_the_containers_own_port_moves_in_arguments(written: str, local: str) -> None:
+    assert Rewriter(addresses=ADDRESSES, ports={8080: 45000}).argument(written) == local

@@ -1,0 +1,204 @@
+"""Real processes of this machine: small servers stand for the pods, nothing else is imitated."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.local.environment import Configuration
+from lmcache_kserve.local.plan import PodPlan, plan_pods
+from lmcache_kserve.local.pod import LocalPod, Release
+from lmcache_kserve.local.ports import assign_ports, service_addresses
+from lmcache_kserve.local.process import ContainerProcess, Log, end_leftovers, owner
+from lmcache_kserve.local.programs import Programs
+from lmcache_kserve.manifests import Manifests
+
+SERVER = """
+import http.server, os, sys
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        body = open(os.environ["GREETING_FILE"]).read().encode()
+        self.send_response(200); self.end_headers(); self.wfile.write(body)
+print("serving", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def container(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "name": "main",
+        "image": "server:1",
+        "command": ["python3", "-c", SERVER],
+        "args": ["8080"],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "env": [{"name": "GREETING_FILE", "value": "/etc/greeting/text"}],
+        "volumeMounts": [{"name": "greeting", "mountPath": "/etc/greeting"}],
+        "startupProbe": {"httpGet": {"port": "http", "path": "/"}, "periodSeconds": 1, "failureThreshold": 20},
+    } | changes
+
+
+def plan(*containers: dict[str, Any], init: list[dict[str, Any]] | None = None) -> PodPlan:
+    return PodPlan(
+        name="web-0",
+        component="web",
+        labels={"app": "web"},
+        spec={
+            "containers": list(containers),
+            "initContainers": init or [],
+            "volumes": [{"name": "greeting", "configMap": {"name": "greeting"}}, {"name": "data", "emptyDir": {}}],
+        },
+    )
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Programs:
+    return Programs(folder=tmp_path / "programs", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def started(tmp_path: Path, programs: Programs) -> Iterator[Any]:
+    pods: list[LocalPod] = []
+
+    def start(pod_plan: PodPlan) -> LocalPod:
+        ports = assign_ports([pod_plan])
+        service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 8080}]}}
+        release = Release(
+            namespace="models",
+            directory=tmp_path,
+            configuration=Configuration(config_maps={"greeting": {"text": "hello from web.models.svc:8080"}}, secrets={}),
+            addresses=service_addresses([service], [pod_plan], ports, namespace="models"),
+            programs=programs,
+        )
+        pod = LocalPod(pod_plan, release=release, ports=ports[pod_plan.name])
+        pods.append(pod)
+        pod.check()
+        pod.start()
+        return pod
+
+    yield start
+    for pod in pods:
+        pod.kill()
+
+
+def read(pod: LocalPod) -> str:
+    return httpx2.get(f"http://127.0.0.1:{pod.local_port(8080)}", trust_env=False).text
+
+
+def test_a_pod_serves_with_its_mounted_configuration_at_a_port_of_its_own(started: Any) -> None:  # noqa: ANN401
+    pod = started(plan(container()))
+    assert read(pod) == f"hello from 127.0.0.1:{pod.local_port(8080)}"
+    assert "serving" in [line.text for line in pod.log.lines()]
+
+
+def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(started: Any) -> None:  # noqa: ANN401
+    keep = {"name": "data", "mountPath": "/data"}
+    writes = {"name": "init", "image": "server:1", "volumeMounts": [keep], "command": ["sh", "-c", "echo files: $(ls /data); echo x > /data/x"]}
+    pod = started(plan(container(), init=[writes]))
+    first = pod.process
+    pod.kill()
+    assert first.exit_code == -signal.SIGKILL
+    pod.start()
+    assert read(pod).startswith("hello")
+    init_log = (pod._release.directory / "logs" / "web-0.init.log").read_text()  # noqa: SLF001
+    assert init_log.count("files:") == 2
+    assert "files: x" not in init_log
+
+
+def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -> None:  # noqa: ANN401
+    broken = container(command=["python3", "-c", "import sys; print('no such model'); sys.exit(3)"])
+    with pytest.raises(HarnessError, match=r"ended with code 3(.|\n)*no such model"):
+        started(plan(broken))
+
+
+def test_a_failing_init_container_stops_the_pod(started: Any) -> None:  # noqa: ANN401
+    fails = {"name": "init", "image": "server:1", "command": ["sh", "-c", "echo cannot reach; exit 1"]}
+    with pytest.raises(HarnessError, match=r"web-0/init ended with code 1(.|\n)*cannot reach"):
+        started(plan(container(), init=[fails]))
+
+
+def test_a_port_that_no_argument_names_is_refused_before_anything_starts(started: Any) -> None:  # noqa: ANN401
+    with pytest.raises(HarnessError, match="port 8080, but no argument names it"):
+        started(plan(container(args=[])))
+
+
+def test_an_image_entrypoint_is_refused(started: Any) -> None:  # noqa: ANN401
+    entrypoint = container()
+    del entrypoint["command"]
+    with pytest.raises(HarnessError, match="entrypoint of image server:1"):
+        started(plan(entrypoint))
+
+
+def test_a_missing_program_is_refused_by_name(started: Any) -> None:  # noqa: ANN401
+    with pytest.raises(HarnessError, match="'mooncake_master'"):
+        started(plan(container(command=["mooncake_master", "8080"])))
+
+
+def test_a_volume_without_a_local_counterpart_is_refused(started: Any) -> None:  # noqa: ANN401
+    pod_plan = plan(container())
+    pod_plan.spec["volumes"][0] = {"name": "greeting", "hostPath": {"path": "/"}}
+    with pytest.raises(HarnessError, match="hostPath volume"):
+        started(pod_plan)
+
+
+def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
+    spawns = "import subprocess, time; subprocess.Popen(['sleep', '600']); print('ready', flush=True); time.sleep(600)"
+    process = ContainerProcess(
+        "parent",
+        [sys.executable, "-c", spawns],
+        environment=dict(os.environ),
+        directory=tmp_path,
+        log=Log(tmp_path / "log"),
+    )
+    while not process.log.lines():
+        assert process.exit_code is None
+    children = psutil.Process(process._process.pid).children()  # noqa: SLF001
+    assert len(children) == 1
+    process.kill()
+    assert not children[0].is_running() or children[0].status() == psutil.STATUS_ZOMBIE
+
+
+def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    orphan = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}:1.00"})
+    own = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": owner()})
+    try:
+        assert end_leftovers() == 1
+        orphan.wait(5)
+        assert own.poll() is None
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_hooks_are_no_part_of_a_running_release() -> None:
+    hook = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "test", "annotations": {"helm.sh/hook": "test"}},
+        "spec": {"containers": []},
+    }
+    service = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "llm"},
+        "spec": {"predictor": {"minReplicas": 1, "model": {"runtime": "rt"}}},
+    }
+    runtime = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "rt"},
+        "spec": {"containers": [{"name": "kserve-container"}]},
+    }
+    assert [pod.name for pod in plan_pods(Manifests(objects=(hook, service, runtime), text=""))] == ["llm-predictor-0"]
+    pod_without_hook = hook | {"metadata": {"name": "test"}}
+    with pytest.raises(HarnessError, match="Pod/test cannot run as local processes"):
+        plan_pods(Manifests(objects=(pod_without_hook, service, runtime), text=""))
