@@ -1,0 +1,197 @@
+"""LMCache's configuration: made in one place, rendered as a file or as environment, never both for the same key."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from rendering import BACKENDS, Render, environment, lmcache_environment, lmcache_file, option, pod, remote_backend
+
+# What LMCache reads from the environment alone; its file has no such keys.
+ENVIRONMENT_ONLY = {"config_file", "log_level", "track_usage", "use_experimental", "remote_url"}
+
+
+def styled(style: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Values with a configuration style, whatever else they say about LMCache."""
+    values = values or {}
+    return {**values, "lmcache": {**values.get("lmcache", {}), "configStyle": style}}
+
+
+def connector(render: Render, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    """vLLM's connector configuration as the server reads it."""
+    text = option(pod(render(values)).command_line, "--kv-transfer-config")
+    assert text is not None
+    configuration: dict[str, Any] = json.loads(text)
+    return configuration
+
+
+CONFIGURATIONS = [
+    pytest.param({}, id="defaults"),
+    pytest.param({"lmcache": {"localDisk": {"enabled": True, "sizeGB": 10}}}, id="disk"),
+    pytest.param({"lmcache": {"localCpu": {"enabled": False}}}, id="no CPU tier"),
+    pytest.param(
+        {"lmcache": {"config": {"extra_config": {"a": {"b": [1, 2]}}, "use_layerwise": True}}}, id="free-form"
+    ),
+    pytest.param({"lmcache": {"chunkSize": 1000000, "localCpu": {"sizeGB": 0.5}}}, id="odd numbers"),
+    pytest.param(remote_backend("redis", auth={"enabled": False}), id="open redis"),
+    pytest.param(remote_backend("lmcache-server"), id="lmcache-server"),
+    pytest.param({"remoteBackend": {"type": "none"}}, id="no backend"),
+]
+
+
+@pytest.mark.parametrize("values", CONFIGURATIONS)
+def test_file_and_environment_say_the_same(render: Render, values: dict[str, Any]) -> None:
+    configuration = lmcache_file(render(styled("file", values)))
+    variables = lmcache_environment(render(styled("env", values)))
+    stated = {key: yaml.safe_load(value) for key, value in variables.items() if key not in ENVIRONMENT_ONLY}
+    assert stated == {key: value for key, value in configuration.items() if key != "remote_url"}
+    assert variables.get("remote_url") == configuration.get("remote_url")
+
+
+@pytest.mark.parametrize("values", CONFIGURATIONS)
+def test_no_key_stands_in_the_file_and_in_the_environment(render: Render, values: dict[str, Any]) -> None:
+    manifests = render(styled("file", values))
+    # The environment would win without a word.
+    assert set(lmcache_file(manifests)) & set(lmcache_environment(manifests)) == set()
+
+
+@pytest.mark.parametrize("values", CONFIGURATIONS)
+def test_environment_style_renders_no_file(render: Render, values: dict[str, Any]) -> None:
+    manifests = render(styled("env", values))
+    assert "config_file" not in lmcache_environment(manifests)
+    assert manifests.labelled(component="lmcache") == []
+
+
+@pytest.mark.parametrize("style", ["file", "env"])
+def test_every_default_that_keeps_a_cache_correct_is_set(render: Render, style: str) -> None:
+    manifests = render(styled(style))
+    variables = environment(pod(manifests).container)
+    assert variables["PYTHONHASHSEED"] == "0"
+    assert variables["LMCACHE_TRACK_USAGE"] == "false"
+    if style == "file":
+        configuration = lmcache_file(manifests)
+    else:
+        configuration = {key: yaml.safe_load(value) for key, value in lmcache_environment(manifests).items()}
+    assert configuration["pre_caching_hash_algorithm"] == "sha256_cbor"
+    assert configuration["extra_config"]["fallback_policy"] == "local_cpu"
+    assert connector(render)["kv_load_failure_policy"] == "recompute"
+
+
+def test_every_such_default_can_be_overridden(render: Render) -> None:
+    values = {
+        "lmcache": {
+            "hashSeed": "7",
+            "hashAlgorithm": "builtin",
+            "kvLoadFailurePolicy": "fail",
+            "trackUsage": True,
+            "config": {"extra_config": {"fallback_policy": "none"}},
+        }
+    }
+    manifests = render(values)
+    variables = environment(pod(manifests).container)
+    assert variables["PYTHONHASHSEED"] == "7"
+    assert variables["LMCACHE_TRACK_USAGE"] == "true"
+    assert lmcache_file(manifests)["pre_caching_hash_algorithm"] == "builtin"
+    assert lmcache_file(manifests)["extra_config"]["fallback_policy"] == "none"
+    assert connector(render, values)["kv_load_failure_policy"] == "fail"
+
+
+def test_a_failure_policy_can_be_left_out_for_a_vllm_that_has_none(render: Render) -> None:
+    assert "kv_load_failure_policy" not in connector(render, {"lmcache": {"kvLoadFailurePolicy": ""}})
+
+
+def test_free_form_keys_win_over_values_and_over_the_backend(render: Render) -> None:
+    values = remote_backend("redis", auth={"enabled": False})
+    values["lmcache"] = {"chunkSize": 128, "config": {"chunk_size": 512, "remote_serde": "cachegen", "priority": 3}}
+    configuration = lmcache_file(render(values))
+    assert configuration["chunk_size"] == 512
+    assert configuration["remote_serde"] == "cachegen"
+    assert configuration["priority"] == 3
+
+
+def test_a_null_in_the_free_form_configuration_removes_a_key(render: Render) -> None:
+    configuration = lmcache_file(render({"lmcache": {"config": {"pre_caching_hash_algorithm": None}}}))
+    assert "pre_caching_hash_algorithm" not in configuration
+
+
+def test_free_form_extra_config_is_merged_key_by_key(render: Render) -> None:
+    configuration = lmcache_file(render({"lmcache": {"config": {"extra_config": {"a": 1}}}}))
+    assert configuration["extra_config"] == {"fallback_policy": "local_cpu", "a": 1}
+
+
+def test_large_numbers_are_not_written_as_floats(render: Render) -> None:
+    values = {"lmcache": {"chunkSize": 1048576, "config": {"limit": 12345678}}}
+    configuration = lmcache_file(render(values))
+    assert configuration["chunk_size"] == 1048576
+    assert configuration["limit"] == 12345678
+    variables = lmcache_environment(render(styled("env", values)))
+    assert variables["chunk_size"] == "1048576"
+    assert variables["limit"] == "12345678"
+
+
+def test_the_connector_stores_and_loads(render: Render) -> None:
+    assert connector(render)["kv_connector"] == "LMCacheConnectorV1"
+    assert connector(render)["kv_role"] == "kv_both"
+    assert connector(render, {"lmcache": {"kvRole": "kv_consumer"}})["kv_role"] == "kv_consumer"
+
+
+def test_the_connector_takes_further_keys(render: Render) -> None:
+    values = {"lmcache": {"kvTransferConfig": {"kv_connector_extra_config": {"a": 1}, "kv_role": None}}}
+    assert connector(render, values)["kv_connector_extra_config"] == {"a": 1}
+    assert "kv_role" not in connector(render, values)
+
+
+def test_without_lmcache_nothing_of_it_is_rendered(render: Render) -> None:
+    manifests = render({"lmcache": {"enabled": False}, "remoteBackend": {"type": "none"}})
+    assert option(pod(manifests).command_line, "--kv-transfer-config") is None
+    assert lmcache_environment(manifests) == {}
+    assert manifests.labelled(component="lmcache") == []
+    assert manifests.one("InferenceService")["metadata"]["annotations"]["lmcache-kserve/mode"] == "none"
+
+
+@pytest.mark.parametrize("backend", ["none", *BACKENDS])
+def test_the_service_says_its_mode_and_its_backend(render: Render, backend: str) -> None:
+    annotations = render({"remoteBackend": {"type": backend}}).one("InferenceService")["metadata"]["annotations"]
+    assert annotations["lmcache-kserve/mode"] == "in-process"
+    assert annotations["lmcache-kserve/remote-backend"] == backend
+
+
+def test_the_disk_tier_names_a_file_url_and_is_mounted_there(render: Render) -> None:
+    manifests = render({"lmcache": {"localDisk": {"enabled": True, "sizeGB": 10, "path": "/cache"}}})
+    configuration = lmcache_file(manifests)
+    assert configuration["local_disk"] == "file:///cache"
+    assert configuration["max_local_disk_size"] == 10
+    assert [mount for mount in pod(manifests).container["volumeMounts"] if mount["mountPath"] == "/cache"]
+
+
+def test_the_disk_tier_of_every_worker_is_requested_from_the_node(render: Render) -> None:
+    values = {
+        "lmcache": {"localDisk": {"enabled": True, "sizeGB": 10}},
+        "predictor": {"gpu": {"count": 2}},
+    }
+    manifests = render(values)
+    assert pod(manifests).container["resources"]["requests"]["ephemeral-storage"] == "20Gi"
+    (volume,) = (volume for volume in pod(manifests).spec["volumes"] if volume["name"] == "lmcache-disk")
+    assert volume["emptyDir"]["sizeLimit"] == "22Gi"
+
+
+@pytest.mark.parametrize(
+    ("volume", "source"),
+    [
+        ({"type": "ephemeral"}, "ephemeral"),
+        ({"type": "existingClaim", "existingClaim": "disk"}, "persistentVolumeClaim"),
+    ],
+)
+def test_a_disk_tier_on_a_claim_takes_nothing_from_the_node(
+    render: Render, volume: dict[str, Any], source: str
+) -> None:
+    disk = {"enabled": True, "sizeGB": 10, "volume": volume}
+    manifests = render({"lmcache": {"localDisk": disk}, "predictor": {"replicas": 1}})
+    assert "ephemeral-storage" not in pod(manifests).container["resources"]["requests"]
+    assert [found for found in pod(manifests).spec["volumes"] if source in found]
+
+
+def test_the_staging_memory_stays_when_the_cpu_tier_is_off(render: Render) -> None:
+    configuration = lmcache_file(render({"lmcache": {"localCpu": {"enabled": False}}}))
+    assert configuration["local_cpu"] is False
+    assert configuration["max_local_cpu_size"] > 0

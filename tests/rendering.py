@@ -1,0 +1,178 @@
+"""What tests of the chart share: rendering it, the scenarios to render, and views into what was rendered."""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lmcache_kserve import schemas
+from lmcache_kserve.helm import DEFAULT_KUBE_VERSION, Helm
+from lmcache_kserve.kserve import PredictorPod, predictor_pod
+from lmcache_kserve.manifests import Manifest, Manifests
+
+REPOSITORY = Path(__file__).parent.parent
+CHART = REPOSITORY / "charts" / "lmcache-kserve"
+
+SCENARIO_FILES = (*sorted((REPOSITORY / "values").rglob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
+"""Every values file that a user would copy, and every one that chart-testing installs."""
+
+BACKENDS = ("redis", "valkey", "lmcache-server")
+"""The remote backends that the chart deploys."""
+
+PASSWORD = "correct-horse/battery@staple"  # noqa: S105 (has what a URL must encode)
+
+# Every switch that adds something, at once: what one part renders must not collide with what another does.
+EVERYTHING: dict[str, Any] = {
+    "huggingFace": {"token": "hf_0123456789"},
+    "predictor": {
+        "autoscaling": {"enabled": True, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {}}}]},
+        "runtimeClassName": "nvidia",
+        "env": [{"name": "LMCACHE_LOG_LEVEL", "value": "DEBUG"}, {"name": "EXTRA", "value": "1"}],
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ],
+        "podLabels": {"team": "search"},
+        "podAnnotations": {"example.com/note": "yes"},
+        "priorityClassName": "high",
+    },
+    "lmcache": {"localDisk": {"enabled": True, "sizeGB": 10}, "config": {"extra_config": {"a": 1}}},
+    "remoteBackend": {"type": "redis", "redis": {"auth": {"password": PASSWORD}, "persistence": {"enabled": True}}},
+    "networkPolicy": {"enabled": True},
+    "commonLabels": {"owner": "platform"},
+    "commonAnnotations": {"example.com/owner": "platform"},
+}
+
+
+class Render:
+    """Renders the chart with one Helm and lets the schemas judge every object; the same arguments render once.
+
+    What it returns is shared between tests: read it only.
+    """
+
+    def __init__(self, helm: Helm) -> None:
+        self.helm = helm
+        self._rendered: dict[str, Manifests] = {}
+
+    def __call__(  # noqa: PLR0913 (as many options as Helm has, all by keyword)
+        self,
+        values: Mapping[str, Any] | None = None,
+        *,
+        chart: Path = CHART,
+        files: Sequence[Path] = (),
+        set_values: Sequence[str] = (),
+        release: str = "llm",
+        namespace: str = "models",
+        kube_version: str = DEFAULT_KUBE_VERSION,
+        kserve_version: str = schemas.KSERVE_VERSIONS[-1],
+    ) -> Manifests:
+        options = [str(chart), [*map(str, files)], set_values, release, namespace, kube_version]
+        key = json.dumps([values, *options], sort_keys=True)
+        if key not in self._rendered:
+            self._rendered[key] = self.helm.template(
+                chart,
+                release=release,
+                namespace=namespace,
+                values_files=files,
+                values=values,
+                set_values=set_values,
+                kube_version=kube_version,
+            )
+        manifests = self._rendered[key]
+        schemas.validate(manifests, kubernetes_version=kube_version, kserve_version=kserve_version)
+        return manifests
+
+
+@functools.cache
+def default_values() -> dict[str, Any]:
+    """The chart's own values; read them only."""
+    values: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    return values
+
+
+def scenario_values(file: Path) -> dict[str, Any]:
+    """The values of a scenario file."""
+    values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return values
+
+
+def scenario_name(file: Path) -> str:
+    """A scenario for people: `values/redis.yaml`."""
+    return str(file.relative_to(REPOSITORY if file.is_relative_to(REPOSITORY / "values") else CHART))
+
+
+def remote_backend(kind: str, **values: Any) -> dict[str, Any]:  # noqa: ANN401 (any value of the chart)
+    """Values that choose a backend and set what is below its key."""
+    key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
+    return {"remoteBackend": {"type": kind, key: values}}
+
+
+def external_names(values: object) -> Iterator[str]:
+    """Names of Secrets and claims that values expect to exist in the namespace."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            if key in {"existingSecret", "existingClaim", "caSecret", "clientSecret"} and value:
+                yield value
+            else:
+                yield from external_names(value)
+
+
+def pod(manifests: Manifests) -> PredictorPod:
+    """The predictor's pod as KServe builds it."""
+    return predictor_pod(manifests)
+
+
+def environment(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A container's variables: a string, or where the value comes from."""
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container.get("env", ())}
+
+
+def backend_workload(manifests: Manifests) -> Manifest:
+    """The Deployment or StatefulSet of the remote backend."""
+    (found,) = (
+        manifest
+        for manifest in manifests.labelled(component="remote-backend")
+        if manifest["kind"] in {"Deployment", "StatefulSet"}
+    )
+    return found
+
+
+def lmcache_file(manifests: Manifests) -> dict[str, Any]:
+    """LMCache's configuration file as the predictor's container sees it.
+
+    The path is followed from LMCACHE_CONFIG_FILE through the mount and the volume to the ConfigMap.
+    """
+    spec = pod(manifests).spec
+    container = pod(manifests).container
+    path = Path(environment(container)["LMCACHE_CONFIG_FILE"])
+    (mount,) = (mount for mount in container["volumeMounts"] if path.is_relative_to(mount["mountPath"]))
+    (volume,) = (volume for volume in spec["volumes"] if volume["name"] == mount["name"])
+    config_map = manifests.one("ConfigMap", volume["configMap"]["name"])
+    relative = str(path.relative_to(mount["mountPath"])) if "subPath" not in mount else mount["subPath"]
+    keys = {item["path"]: item["key"] for item in volume["configMap"].get("items", ())}
+    configuration: dict[str, Any] = yaml.safe_load(config_map["data"][keys.get(relative, relative)])
+    return configuration
+
+
+def lmcache_environment(manifests: Manifests) -> dict[str, Any]:
+    """LMCache's configuration in the environment, by the names of its file."""
+    return {
+        name.removeprefix("LMCACHE_").lower(): value
+        for name, value in environment(pod(manifests).container).items()
+        if name.startswith("LMCACHE_")
+    }
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value of a command-line option in either of its two spellings; the last one wins."""
+    found = None
+    for index, argument in enumerate(arguments):
+        if argument == name:
+            found = arguments[index + 1]
+        elif argument.startswith(f"{name}="):
+            found = argument.partition("=")[2]
+    return found
