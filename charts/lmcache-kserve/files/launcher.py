@@ -1,0 +1,173 @@
+"""Start the model server with the remote backend's password, and keep that password out of its log.
+
+LMCache takes the credentials of Redis inside `remote_url` only, and prints that URL. So this launcher puts the URL together,
+hands it to the server as LMCACHE_REMOTE_URL, and replaces every secret in what the server prints.
+
+Usage: launcher.py -- COMMAND [ARGUMENT ...]
+
+Environment:
+    REMOTE_BACKEND_URL: URL of the backend without credentials.
+    REMOTE_BACKEND_USERNAME, REMOTE_BACKEND_PASSWORD: its credentials; the server does not see these two.
+    LAUNCHER_REDACT: names of the variables whose values must not be printed, separated by commas.
+
+Exits with the server's code, with 128 plus the number of the signal that ended it, or with 127 or 126 when it cannot be
+started. It needs nothing but Python 3.9, because it runs in images that others build.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import quote, quote_plus
+
+MASK = b"***"
+READ_BYTES = 65536
+LONGEST_LINE_BYTES = 1 << 20
+# A descendant of the server may hold its output open after the server has ended.
+DRAIN_SECONDS = 10.0
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
+
+
+def remote_url(url, username, password):
+    """Put credentials into a URL, percent-encoded as redis-py decodes them."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise ValueError("REMOTE_BACKEND_URL is no URL")
+    return f"{scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{rest}"
+
+
+def child_environment(environment):
+    """Return the server's environment: the launcher's, with LMCACHE_REMOTE_URL instead of its parts."""
+    child = dict(environment)
+    username = child.pop("REMOTE_BACKEND_USERNAME", "")
+    password = secret(child.pop("REMOTE_BACKEND_PASSWORD", ""))
+    if url := child.get("REMOTE_BACKEND_URL", ""):
+        child["LMCACHE_REMOTE_URL"] = remote_url(url, username, password) if username or password else url
+    return child
+
+
+def secret(value):
+    """Return a secret without the line break that files made with an editor end in."""
+    return value.rstrip("\r\n")
+
+
+def secrets_to_hide(environment):
+    """Return every spelling in which a secret may be printed, longest first, so that none is left half hidden."""
+    names = [name.strip() for name in environment.get("LAUNCHER_REDACT", "").split(",")]
+    values = {secret(environment.get(name, "")) for name in names if name}
+    spellings = {spelling for value in values for spelling in (value, quote(value), quote(value, safe=""), quote_plus(value))}
+    # As it stands inside quotes: in the repr of a configuration or an exception, and in JSON.
+    spellings |= {quoted[1:-1] for value in values for quoted in (repr(value), json.dumps(value))}
+    return sorted((spelling.encode() for spelling in spellings if spelling), key=len, reverse=True)
+
+
+def redact(data, hidden):
+    """Replace every secret in `data`."""
+    for value in hidden:
+        data = data.replace(value, MASK)
+    return data
+
+
+def write_all(descriptor, data):
+    """Write `data`; a reader that has gone away is no reason to stop the server."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError:
+        pass
+
+
+def pump(source, target, hidden):
+    """Copy what the server writes, by whole lines, so that a secret written in pieces is still found."""
+    held = b""
+    longest_secret = max(map(len, hidden), default=1)
+    while data := os.read(source, READ_BYTES):
+        held += data
+        # Progress bars end their lines with a carriage return only.
+        end = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+        if end:
+            write_all(target, redact(held[:end], hidden))
+            held = held[end:]
+        elif len(held) > LONGEST_LINE_BYTES:
+            held = redact(held, hidden)
+            write_all(target, held[:-longest_secret])
+            held = held[-longest_secret:]
+    write_all(target, redact(held, hidden))
+
+
+def send(child, number):
+    """Send a signal. Popen.send_signal would also collect the child, behind the back of `wait_for`."""
+    if child.returncode is None:
+        try:
+            os.kill(child.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def wait_for(child):
+    """Wait for the server's end and return its exit code; collect orphans meanwhile, which process 1 of a container inherits."""
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            child.returncode = code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def run(command, environment):
+    """Run the server and return its exit code."""
+    hidden = secrets_to_hide(environment)
+    child = None
+    early = []
+
+    def forward(number, _frame):
+        if child is None:
+            early.append(number)
+        else:
+            send(child, number)
+
+    for number in FORWARDED:
+        signal.signal(number, forward)
+    child = subprocess.Popen(
+        command, env=child_environment(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    )
+    for number in early:
+        send(child, number)
+    pumps = [
+        threading.Thread(target=pump, args=(pipe.fileno(), target, hidden), daemon=True)
+        for pipe, target in ((child.stdout, sys.stdout.fileno()), (child.stderr, sys.stderr.fileno()))
+    ]
+    for thread in pumps:
+        thread.start()
+    code = wait_for(child)
+    deadline = time.monotonic() + DRAIN_SECONDS
+    for thread in pumps:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return code
+
+
+def main():
+    """Parse the command line and run."""
+    if len(sys.argv) < 3 or sys.argv[1] != "--":
+        print("usage: launcher.py -- COMMAND [ARGUMENT ...]", file=sys.stderr)
+        return USAGE
+    command = sys.argv[2:]
+    try:
+        return run(command, dict(os.environ))
+    except OSError as error:
+        print(f"launcher: cannot start {command[0]}: {error.strerror}", file=sys.stderr)
+        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+    except ValueError as error:
+        print(f"launcher: {error}", file=sys.stderr)
+        return USAGE
+
+
+if __name__ == "__main__":
+    # Threads that still wait for a descendant's output must not hold up the end.
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)

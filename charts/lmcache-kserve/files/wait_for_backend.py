@@ -1,0 +1,38 @@
+"""Wait until the remote cache backend accepts connections, but not for ever: serving matters more than caching.
+
+Usage: wait_for_backend.py HOST:PORT SECONDS
+"""
+
+import socket
+import sys
+import time
+
+ATTEMPT_SECONDS = 2.0
+PAUSE_SECONDS = 1.0
+
+
+def accepts(host: str, port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        with socket.create_connection((host, port), timeout=ATTEMPT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def main() -> int:
+    """Return 0 in any case."""
+    endpoint, seconds = sys.argv[1], float(sys.argv[2])
+    host, _, port = endpoint.rpartition(":")
+    deadline = time.monotonic() + seconds
+    while not accepts(host.strip("[]"), int(port)):
+        if time.monotonic() >= deadline:
+            print(f"{endpoint} does not accept connections after {seconds:g} s: starting without it", flush=True)
+            return 0
+        time.sleep(PAUSE_SECONDS)
+    print(f"{endpoint} accepts connections", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+{{/*
+Labels and metadata of every object.
+*/}}
+
+{{/*
+Labels that a selector may use: they never change during the life of a release.
+Input: dict "context" $ "component" "remote-backend".
+*/}}
+{{- define "lmcache-kserve.labels.selector" -}}
+app.kubernetes.io/name: {{ include "lmcache-kserve.name" .context }}
+app.kubernetes.io/instance: {{ .context.Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/*
+All labels of an object; the user's commonLabels are added, but cannot replace the chart's own.
+KServe copies the labels of an InferenceService to its pods, where a chart version would restart every replica with
+each new chart: so no label names the chart's version.
+Input: dict "context" $ "component" "remote-backend", optional "extra" dict.
+*/}}
+{{- define "lmcache-kserve.labels" -}}
+{{- $own := include "lmcache-kserve.labels.selector" . | fromYaml -}}
+{{- $_ := set $own "app.kubernetes.io/version" (.context.Chart.AppVersion | replace "+" "_" | trunc 63) -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" .context.Chart.Name -}}
+{{- merge $own (default dict .extra) .context.Values.commonLabels | toYaml -}}
+{{- end }}
+
+{{/*
+The `metadata` of an object.
+Input: dict "context" $ "name" "..." "component" "...", optional "labels" dict and "annotations" dict.
+*/}}
+{{- define "lmcache-kserve.metadata" -}}
+metadata:
+  name: {{ .name }}
+  namespace: {{ .context.Release.Namespace }}
+  labels:
+    {{- include "lmcache-kserve.labels" (dict "context" .context "component" .component "extra" .labels) | nindent 4 }}
+  {{- with merge (dict) (default dict .annotations) .context.Values.commonAnnotations }}
+  annotations:
+    {{- include "lmcache-kserve.stringMap" . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* A map whose values must be strings in Kubernetes, as YAML. Input: dict. */}}
+{{- define "lmcache-kserve.stringMap" -}}
+{{- $strings := dict -}}
+{{- range $key, $value := . -}}
+  {{- $_ := set $strings $key (include "lmcache-kserve.string" $value) -}}
+{{- end -}}
+{{- toYaml $strings -}}
+{{- end }}

@@ -1,0 +1,73 @@
+{{/*
+Merging of what the chart sets with what the user sets.
+*/}}
+
+{{/*
+A scalar as the string a user would have written. Helm holds numbers as floats: printing 1000000 gives 1e+06, its JSON
+does not.
+*/}}
+{{- define "lmcache-kserve.string" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
+{{- end }}
+
+{{/*
+Merge two lists of objects by key; an entry of `override` replaces the whole entry of `base` with the same key, in its
+place, and new ones are appended. The result names every key once, whatever the inputs do.
+Input: dict "keys" (list "name") "base" list "override" list; a missing `protocol` counts as TCP.
+Output: JSON list.
+*/}}
+{{- define "lmcache-kserve.mergeLists" -}}
+{{- $keys := .keys -}}
+{{- $order := list -}}
+{{- $entries := dict -}}
+{{- range concat (default list .base) (default list .override) -}}
+  {{- $entry := . -}}
+  {{- $id := "" -}}
+  {{- range $keys -}}
+    {{- $part := get $entry . -}}
+    {{- if and (eq . "protocol") (not $part) }}{{ $part = "TCP" }}{{ end -}}
+    {{- $id = printf "%s/%s" $id (include "lmcache-kserve.string" $part) -}}
+  {{- end -}}
+  {{- if not (hasKey $entries $id) }}{{ $order = append $order $id }}{{ end -}}
+  {{- $_ := set $entries $id $entry -}}
+{{- end -}}
+{{- $merged := list -}}
+{{- range $order }}{{ $merged = append $merged (get $entries .) }}{{ end -}}
+{{- toJson $merged -}}
+{{- end }}
+
+{{/*
+Merge lists of environment variables by name, later lists winning; values become strings.
+Input: list of lists. Output: JSON list.
+*/}}
+{{- define "lmcache-kserve.mergeEnv" -}}
+{{- $merged := list -}}
+{{- range . -}}
+  {{- $merged = include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $merged "override" .) | fromJsonArray -}}
+{{- end -}}
+{{- $env := list -}}
+{{- range $merged -}}
+  {{- $variable := deepCopy . -}}
+  {{- if hasKey $variable "value" -}}
+    {{- $_ := set $variable "value" (include "lmcache-kserve.string" $variable.value) -}}
+  {{- end -}}
+  {{- $env = append $env $variable -}}
+{{- end -}}
+{{- toJson $env -}}
+{{- end }}
+
+{{/*
+A dict without the keys whose value is null: writing null is how a user removes what the chart or a backend sets.
+Input: dict. Output: JSON dict.
+*/}}
+{{- define "lmcache-kserve.withoutNulls" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := . -}}
+  {{- if kindIs "map" $value -}}
+    {{- $_ := set $kept $key (include "lmcache-kserve.withoutNulls" $value | fromJson) -}}
+  {{- else if not (kindIs "invalid" $value) -}}
+    {{- $_ := set $kept $key $value -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $kept -}}
+{{- end }}

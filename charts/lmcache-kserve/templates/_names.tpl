@@ -1,0 +1,46 @@
+{{/*
+Names of everything the chart creates. KServe derives longer names from the InferenceService's, and those must stay
+valid: the pods' label `app: isvc.<name>-predictor` and the host label `<name>-predictor-<namespace>` have at most 63
+characters each. A name that would be too long is cut and ends in a hash of the whole one, so that two releases never
+share a name. A name that the user chose (fullnameOverride) is never cut; validation refuses it when it is too long.
+*/}}
+
+{{- define "lmcache-kserve.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/*
+Longest InferenceService name that works in the release's namespace, at most 40 characters so that the names of the
+other objects, which append to it, stay valid too. May be negative.
+*/}}
+{{- define "lmcache-kserve.names.limit" -}}
+{{- min 40 (sub 52 (len .Release.Namespace)) -}}
+{{- end }}
+
+{{/* Name of the InferenceService, and first part of every other name. */}}
+{{- define "lmcache-kserve.fullname" -}}
+  {{- if .Values.fullnameOverride -}}
+    {{- .Values.fullnameOverride -}}
+  {{- else -}}
+    {{- $name := include "lmcache-kserve.name" . -}}
+    {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+    {{- /* KServe wants a letter first; Helm allows release names that start with a digit. */ -}}
+    {{- if not (regexMatch "^[a-z]" $full) -}}
+      {{- $full = printf "isvc-%s" $full -}}
+    {{- end -}}
+    {{- /* A namespace so long that fewer than 10 characters are left is refused by validation. */ -}}
+    {{- $limit := max 10 (include "lmcache-kserve.names.limit" . | int) | int -}}
+    {{- if gt (len $full) $limit -}}
+      {{- $full = printf "%s-%s" ($full | trunc (sub $limit 7 | int) | trimSuffix "-") ($full | sha256sum | trunc 6) -}}
+    {{- end -}}
+    {{- $full -}}
+  {{- end -}}
+{{- end }}
+
+{{/*
+Name of an object that belongs to the release.
+Input: dict "context" $ "suffix" "lmcache".
+*/}}
+{{- define "lmcache-kserve.names.of" -}}
+{{- printf "%s-%s" (include "lmcache-kserve.fullname" .context) .suffix -}}
+{{- end }}

@@ -1,0 +1,99 @@
+{{/*
+What the pods, Services and policies of deployed backends have in common.
+*/}}
+
+{{/*
+Pod spec fields that the user chooses, without containers and volumes.
+Input: dict "context" $ "values" dict.
+*/}}
+{{- define "lmcache-kserve.workload.podFields" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .context.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- include "lmcache-kserve.stringMap" . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- tpl (toYaml .) $.context | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/*
+Metadata of a backend's pods.
+Input: dict "context" $ "values" dict, optional "annotations" dict.
+*/}}
+{{- define "lmcache-kserve.workload.podMetadata" -}}
+metadata:
+  labels:
+    {{- include "lmcache-kserve.labels" (dict "context" .context "component" "remote-backend" "extra" .values.podLabels) | nindent 4 }}
+  {{- with merge (dict) .values.podAnnotations (default dict .annotations) .context.Values.commonAnnotations }}
+  annotations:
+    {{- include "lmcache-kserve.stringMap" . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/*
+A Service in front of the backend's pod.
+Input: dict "context" $ "name" "..." "portName" "..." "port" 6379.
+*/}}
+{{- define "lmcache-kserve.workload.service" -}}
+apiVersion: v1
+kind: Service
+{{ include "lmcache-kserve.metadata" (dict "context" .context "name" .name "component" "remote-backend") }}
+spec:
+  type: ClusterIP
+  selector:
+    {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") | nindent 4 }}
+  ports:
+    - name: {{ .portName }}
+      port: {{ int .port }}
+      targetPort: {{ .portName }}
+      protocol: TCP
+{{- end }}
+
+{{/*
+The policy of a deployed backend: only the release's predictor connects to it, and it connects to nothing.
+Input: dict "context" $ "name" "...".
+*/}}
+{{- define "lmcache-kserve.workload.networkPolicy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "lmcache-kserve.metadata" (dict "context" .context "name" .name "component" "remote-backend") }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") | nindent 6 }}
+  # Egress without a rule: nothing may leave.
+  policyTypes:
+    - Ingress
+    - Egress
+  ingress:
+    - from:
+        - podSelector:
+            matchLabels:
+              {{- include "lmcache-kserve.predictor.podSelector" .context | nindent 14 }}
+        {{- with .context.Values.networkPolicy.backend.ingressFrom }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      ports:
+        {{- range include "lmcache-kserve.backend.ports" .context | fromJsonArray }}
+        - port: {{ int . }}
+          protocol: TCP
+        {{- end }}
+{{- end }}

@@ -1,0 +1,257 @@
+{{/*
+What the predictor's pod is made of. KServe's controller merges two halves: the ServingRuntime says how the server runs
+(image, command, port, probes, shared memory), the InferenceService what it serves and with which cache (arguments,
+environment, resources, further volumes). Arguments of the runtime come first; everything with a key is merged by key and
+the InferenceService wins.
+*/}}
+
+{{/* Whether KServe runs the predictor through Knative, which refuses some fields of a pod. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.predictor.knative" -}}
+{{- if eq .Values.kserve.deploymentMode "Knative" }}true{{ end -}}
+{{- end }}
+
+{{/* Deployment mode as the cluster's KServe spells it. */}}
+{{- define "lmcache-kserve.predictor.deploymentMode" -}}
+{{- $old := semverCompare "<0.16.0-0" .Values.kserve.version -}}
+{{- if include "lmcache-kserve.predictor.knative" . -}}
+{{ ternary "Serverless" "Knative" $old }}
+{{- else -}}
+{{ ternary "RawDeployment" "Standard" $old }}
+{{- end -}}
+{{- end }}
+
+{{/* Number of workers that share one copy of the model; each has its own CPU and disk tier. */}}
+{{- define "lmcache-kserve.predictor.tensorParallelSize" -}}
+{{- default (max 1 (int .Values.predictor.gpu.count)) .Values.runtime.tensorParallelSize | int -}}
+{{- end }}
+
+{{/* Most replicas that may run. */}}
+{{- define "lmcache-kserve.predictor.maxReplicas" -}}
+{{- with .Values.predictor -}}
+{{- ternary .autoscaling.maxReplicas .replicas .autoscaling.enabled | int -}}
+{{- end -}}
+{{- end }}
+
+{{/* The server's command, wrapped by the launcher when the backend has credentials. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.command" -}}
+{{- $module := ternary "huggingfaceserver" "vllm.entrypoints.openai.api_server" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- $command := default (list "python3" "-m" $module) .Values.runtime.command -}}
+{{- if include "lmcache-kserve.backend.credentials" . -}}
+  {{- $command = concat (list "python3" (printf "%s/launcher.py" (include "lmcache-kserve.scripts.path" .)) "--") $command -}}
+{{- end -}}
+{{- toJson $command -}}
+{{- end }}
+
+{{/* Arguments that say where the server listens and what it serves; part of the ServingRuntime. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.serverArgs" -}}
+{{- $model := .Values.model -}}
+{{- $port := int .Values.runtime.port -}}
+{{- $args := list -}}
+{{- if eq .Values.runtime.server "huggingfaceserver" -}}
+  {{- $source := ternary "--model_dir=/mnt/models" (printf "--model_id=%s" $model.id) (ne $model.storageUri "") -}}
+  {{- $args = list (printf "--http_port=%d" $port) (printf "--model_name=%s" $model.name) $source -}}
+{{- else -}}
+  {{- $source := ternary "/mnt/models" $model.id (ne $model.storageUri "") -}}
+  {{- $args = list (printf "--port=%d" $port) (printf "--served-model-name=%s" $model.name) (printf "--model=%s" $source) -}}
+{{- end -}}
+{{- toJson $args -}}
+{{- end }}
+
+{{/* Arguments that say how it serves; part of the InferenceService. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.modelArgs" -}}
+{{- $args := list -}}
+{{- with .Values.model.maxModelLen -}}
+  {{- $args = append $args (printf "--max-model-len=%d" (int .)) -}}
+{{- end -}}
+{{- /* huggingfaceserver sets the tensor parallel size itself, to the number of GPUs. */ -}}
+{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" . | int -}}
+{{- if and (gt $workers 1) (eq .Values.runtime.server "vllm") -}}
+  {{- $args = append $args (printf "--tensor-parallel-size=%d" $workers) -}}
+{{- end -}}
+{{- if kindIs "bool" .Values.runtime.prefixCaching -}}
+  {{- $args = append $args (ternary "--enable-prefix-caching" "--no-enable-prefix-caching" .Values.runtime.prefixCaching) -}}
+{{- end -}}
+{{- if .Values.lmcache.enabled -}}
+  {{- $args = concat $args (list "--kv-transfer-config" (include "lmcache-kserve.lmcache.kvTransferConfig" .)) -}}
+{{- end -}}
+{{- toJson (concat $args .Values.model.extraArgs) -}}
+{{- end }}
+
+{{/* Environment that the server needs apart from LMCache. Output: YAML list. */}}
+{{- define "lmcache-kserve.predictor.serverEnv" -}}
+{{- $home := .Values.runtime.home.path -}}
+# Everything that writes a cache gets a place that any user id can write to, and getpass a name that needs no passwd entry.
+- name: HOME
+  value: {{ $home | quote }}
+- name: USER
+  value: lmcache-kserve
+- name: LOGNAME
+  value: lmcache-kserve
+- name: HF_HOME
+  value: {{ printf "%s/huggingface" $home | quote }}
+- name: XDG_CACHE_HOME
+  value: {{ printf "%s/.cache" $home | quote }}
+- name: TRITON_CACHE_DIR
+  value: {{ printf "%s/.triton" $home | quote }}
+- name: TORCHINDUCTOR_CACHE_DIR
+  value: {{ printf "%s/.cache/torchinductor" $home | quote }}
+- name: VLLM_CONFIG_ROOT
+  value: {{ printf "%s/.config/vllm" $home | quote }}
+# Replicas only find each other's chunks when Python hashes alike everywhere.
+- name: PYTHONHASHSEED
+  value: {{ include "lmcache-kserve.string" .Values.lmcache.hashSeed | quote }}
+{{- if include "lmcache-kserve.huggingFace.secretName" . }}
+- name: HF_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "lmcache-kserve.huggingFace.secretName" . }}
+      key: {{ include "lmcache-kserve.huggingFace.secretKey" . }}
+{{- end }}
+{{- end }}
+
+{{/* The whole environment of the server's container. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.env" -}}
+{{- $lists := list
+      (include "lmcache-kserve.predictor.serverEnv" . | fromYamlArray)
+      (include "lmcache-kserve.lmcache.env" . | fromYamlArray)
+      (include "lmcache-kserve.backend.env" . | fromYamlArray) -}}
+{{- if include "lmcache-kserve.backend.credentials" . -}}
+  {{- $redacted := list "REMOTE_BACKEND_PASSWORD" -}}
+  {{- if include "lmcache-kserve.huggingFace.secretName" . }}{{ $redacted = append $redacted "HF_TOKEN" }}{{ end -}}
+  {{- $lists = append $lists (list (dict "name" "LAUNCHER_REDACT" "value" (join "," $redacted))) -}}
+{{- end -}}
+{{- include "lmcache-kserve.mergeEnv" (append $lists .Values.predictor.env) -}}
+{{- end }}
+
+{{/* Ports of the server's container. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.ports" -}}
+{{- /* http1 is the name that Knative and Istio read the protocol from. */ -}}
+{{- $own := list (dict "name" "http1" "containerPort" (int .Values.runtime.port) "protocol" "TCP") -}}
+{{- include "lmcache-kserve.mergeLists" (dict "keys" (list "containerPort" "protocol") "base" $own "override" .Values.predictor.ports) -}}
+{{- end }}
+
+{{/* Volumes that the server needs whatever it serves; part of the ServingRuntime. Output: YAML list. */}}
+{{- define "lmcache-kserve.predictor.serverVolumes" -}}
+- name: shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ include "lmcache-kserve.string" .Values.runtime.shm.sizeLimit | quote }}
+- name: home
+  {{- if .Values.runtime.home.existingClaim }}
+  persistentVolumeClaim:
+    claimName: {{ .Values.runtime.home.existingClaim }}
+  {{- else if .Values.runtime.home.sizeLimit }}
+  emptyDir:
+    sizeLimit: {{ include "lmcache-kserve.string" .Values.runtime.home.sizeLimit | quote }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+
+{{/* Their mounts. Output: YAML list. */}}
+{{- define "lmcache-kserve.predictor.serverVolumeMounts" -}}
+- name: shm
+  mountPath: /dev/shm
+- name: home
+  mountPath: {{ .Values.runtime.home.path }}
+{{- end }}
+
+{{/* Volumes of this model and this cache, and the user's; part of the InferenceService. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.volumes" -}}
+{{- $own := concat
+      (include "lmcache-kserve.lmcache.volumes" . | fromYamlArray)
+      (include "lmcache-kserve.scripts.volumes" . | fromYamlArray)
+      (include "lmcache-kserve.backend.volumes" . | fromYamlArray) -}}
+{{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
+{{- end }}
+
+{{/* Their mounts in the server's container. Output: JSON list. */}}
+{{- define "lmcache-kserve.predictor.volumeMounts" -}}
+{{- $own := concat
+      (include "lmcache-kserve.lmcache.volumeMounts" . | fromYamlArray)
+      (include "lmcache-kserve.scripts.volumeMounts" . | fromYamlArray)
+      (include "lmcache-kserve.backend.volumeMounts" . | fromYamlArray) -}}
+{{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
+{{- end }}
+
+{{/* Resources of the server's container: the user's, the GPUs, and the disk tier where it lies on the node. Output: JSON. */}}
+{{- define "lmcache-kserve.predictor.resources" -}}
+{{- $requests := deepCopy .Values.predictor.resources.requests -}}
+{{- $limits := deepCopy .Values.predictor.resources.limits -}}
+{{- with .Values.predictor.gpu -}}
+  {{- if gt (int .count) 0 -}}
+    {{- $_ := set $requests .resourceName (int .count) -}}
+    {{- $_ := set $limits .resourceName (int .count) -}}
+  {{- end -}}
+{{- end -}}
+{{- $disk := include "lmcache-kserve.lmcache.ephemeralStorage" . -}}
+{{- if and $disk (not (hasKey $requests "ephemeral-storage")) -}}
+  {{- $_ := set $requests "ephemeral-storage" $disk -}}
+{{- end -}}
+{{- $resources := dict -}}
+{{- if $requests }}{{ $_ := set $resources "requests" $requests }}{{ end -}}
+{{- if $limits }}{{ $_ := set $resources "limits" $limits }}{{ end -}}
+{{- toJson $resources -}}
+{{- end }}
+
+{{/*
+A probe of the server: the user's fields, and the question that fits the server unless the user asks another one.
+Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
+*/}}
+{{- define "lmcache-kserve.predictor.probe" -}}
+{{- $probe := deepCopy .probe -}}
+{{- if not (or $probe.httpGet $probe.tcpSocket $probe.exec $probe.grpc) -}}
+  {{- $_ := set $probe "httpGet" (dict "path" .path "port" (int .context.Values.runtime.port)) -}}
+{{- end -}}
+{{- toJson $probe -}}
+{{- end }}
+
+{{/* Route that answers once the model is loaded. */}}
+{{- define "lmcache-kserve.predictor.modelPath" -}}
+{{- if eq .Values.runtime.server "huggingfaceserver" -}}
+/v1/models/{{ .Values.model.name }}
+{{- else -}}
+/v1/models
+{{- end -}}
+{{- end }}
+
+{{/* Route that answers while the server lives. */}}
+{{- define "lmcache-kserve.predictor.healthPath" -}}
+{{- ternary "/v2/health/live" "/health" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- end }}
+
+{{/* First part of the server's OpenAI routes. */}}
+{{- define "lmcache-kserve.predictor.openaiPath" -}}
+{{- ternary "/openai/v1" "/v1" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- end }}
+
+{{/*
+Annotations of the predictor's pods. A checksum restarts the replicas when what it covers changes, because neither LMCache
+nor the launcher reads its files again.
+Output: JSON dict.
+*/}}
+{{- define "lmcache-kserve.predictor.podAnnotations" -}}
+{{- $own := dict -}}
+{{- if include "lmcache-kserve.lmcache.configMap" . -}}
+  {{- $_ := set $own "checksum/lmcache-config" (include "lmcache-kserve.lmcache.config" . | sha256sum) -}}
+{{- end -}}
+{{- with include "lmcache-kserve.scripts.data" . -}}
+  {{- $_ := set $own "checksum/scripts" (sha256sum .) -}}
+{{- end -}}
+{{- with include "lmcache-kserve.backend.secretChecksum" . -}}
+  {{- $_ := set $own "checksum/remote-backend-password" . -}}
+{{- end -}}
+{{- with .Values.huggingFace.token -}}
+  {{- $_ := set $own "checksum/hugging-face-token" (sha256sum .) -}}
+{{- end -}}
+{{- merge (dict) .Values.predictor.podAnnotations $own | toJson -}}
+{{- end }}
+
+{{/*
+Labels by which KServe marks the predictor's pods, for selectors. The chart never puts them on an object of its own:
+KServe deletes Deployments and Services that carry both and that it did not make.
+*/}}
+{{- define "lmcache-kserve.predictor.podSelector" -}}
+serving.kserve.io/inferenceservice: {{ include "lmcache-kserve.fullname" . }}
+component: predictor
+{{- end }}

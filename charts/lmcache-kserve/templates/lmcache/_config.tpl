@@ -1,0 +1,141 @@
+{{/*
+LMCache's configuration, built once as a dict and rendered as a file or as environment. A mode (lmcache.mode) contributes
+its part through `lmcache-kserve.lmcache.<mode>.*` (in-process: _in-process.tpl), the backend through `...backend.config`.
+*/}}
+
+{{/*
+The configuration: values, then the backend's, then the user's free-form keys, the later winning and null removing.
+Output: JSON dict; empty when LMCache is off.
+*/}}
+{{- define "lmcache-kserve.lmcache.config" -}}
+{{- if .Values.lmcache.enabled -}}
+  {{- $values := include (printf "lmcache-kserve.lmcache.%s.config" .Values.lmcache.mode) . | fromYaml -}}
+  {{- $backend := include "lmcache-kserve.backend.config" . | fromYaml -}}
+  {{- mergeOverwrite $values $backend (deepCopy .Values.lmcache.config) | include "lmcache-kserve.withoutNulls" -}}
+{{- else -}}
+  {}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the configuration is a file. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.lmcache.configMap" -}}
+{{- if and .Values.lmcache.enabled (eq .Values.lmcache.configStyle "file") }}true{{ end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.lmcache.configMap.name" -}}
+{{- include "lmcache-kserve.names.of" (dict "context" . "suffix" "lmcache") -}}
+{{- end }}
+
+{{- define "lmcache-kserve.lmcache.configMap.path" -}}
+/etc/lmcache
+{{- end }}
+
+{{/* Value of `--kv-transfer-config`. Output: JSON dict. */}}
+{{- define "lmcache-kserve.lmcache.kvTransferConfig" -}}
+{{- $own := include (printf "lmcache-kserve.lmcache.%s.kvTransferConfig" .Values.lmcache.mode) . | fromYaml -}}
+{{- mergeOverwrite $own (deepCopy .Values.lmcache.kvTransferConfig) | include "lmcache-kserve.withoutNulls" -}}
+{{- end }}
+
+{{/*
+Environment of LMCache: the whole configuration in env style, the file's path in file style, and what only the environment
+can set. Output: YAML list.
+*/}}
+{{- define "lmcache-kserve.lmcache.env" -}}
+{{- if .Values.lmcache.enabled }}
+- name: LMCACHE_LOG_LEVEL
+  value: {{ .Values.lmcache.logLevel | quote }}
+- name: LMCACHE_TRACK_USAGE
+  value: {{ .Values.lmcache.trackUsage | quote }}
+{{- if semverCompare "<0.18.0-0" .Values.kserve.version }}
+# Read by the LMCache of KServe's images up to 0.17 only.
+- name: LMCACHE_USE_EXPERIMENTAL
+  value: "True"
+{{- end }}
+{{- if include "lmcache-kserve.lmcache.configMap" . }}
+- name: LMCACHE_CONFIG_FILE
+  value: {{ include "lmcache-kserve.lmcache.configMap.path" . }}/lmcache_config.yaml
+{{- else }}
+{{- range $key, $value := include "lmcache-kserve.lmcache.config" . | fromJson }}
+- name: LMCACHE_{{ upper $key }}
+  {{- /* LMCache reads lists as comma-separated text and dicts as JSON. */}}
+  value: {{ (kindIs "slice" $value | ternary (include "lmcache-kserve.commaSeparated" $value) (include "lmcache-kserve.string" $value)) | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Input: list or anything else. Output: "a,b", or nothing for anything else. */}}
+{{- define "lmcache-kserve.commaSeparated" -}}
+{{- if kindIs "slice" . -}}
+{{- $texts := list -}}
+{{- range . }}{{ $texts = append $texts (include "lmcache-kserve.string" .) }}{{ end -}}
+{{- join "," $texts -}}
+{{- end -}}
+{{- end }}
+
+{{/* Volumes of LMCache: its file and its disk. Output: YAML list. */}}
+{{- define "lmcache-kserve.lmcache.volumes" -}}
+{{- if include "lmcache-kserve.lmcache.configMap" . }}
+- name: lmcache-config
+  configMap:
+    name: {{ include "lmcache-kserve.lmcache.configMap.name" . }}
+{{- end }}
+{{- if include "lmcache-kserve.lmcache.disk" . }}
+{{- $volume := .Values.lmcache.localDisk.volume }}
+- name: lmcache-disk
+  {{- if eq $volume.type "emptyDir" }}
+  emptyDir:
+    # A tenth more than the tier: the kubelet evicts the pod when file system overhead exceeds the limit.
+    sizeLimit: {{ include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.1) }}
+  {{- else if eq $volume.type "ephemeral" }}
+  ephemeral:
+    volumeClaimTemplate:
+      spec:
+        accessModes:
+          - ReadWriteOnce
+        {{- with $volume.storageClassName }}
+        storageClassName: {{ . }}
+        {{- end }}
+        resources:
+          requests:
+            storage: {{ include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.1) }}
+  {{- else }}
+  persistentVolumeClaim:
+    claimName: {{ $volume.existingClaim }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.lmcache.volumeMounts" -}}
+{{- if include "lmcache-kserve.lmcache.configMap" . }}
+- name: lmcache-config
+  mountPath: {{ include "lmcache-kserve.lmcache.configMap.path" . }}
+  readOnly: true
+{{- end }}
+{{- if include "lmcache-kserve.lmcache.disk" . }}
+- name: lmcache-disk
+  mountPath: {{ .Values.lmcache.localDisk.path }}
+{{- end }}
+{{- end }}
+
+{{/* Whether there is a disk tier. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.lmcache.disk" -}}
+{{- if and .Values.lmcache.enabled .Values.lmcache.localDisk.enabled }}true{{ end -}}
+{{- end }}
+
+{{/*
+Disk of all workers of a pod, as a quantity.
+Input: dict "context" $ "factor" 1.0.
+*/}}
+{{- define "lmcache-kserve.lmcache.diskSize" -}}
+{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" .context | int -}}
+{{- /* Rounded first, so that 10 x 1.1 is 11 and not 12. */ -}}
+{{- printf "%dGi" (mulf (default 0 .context.Values.lmcache.localDisk.sizeGB) $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
+{{- end }}
+
+{{/* Ephemeral storage that the disk tier takes from the node. Output: quantity or nothing. */}}
+{{- define "lmcache-kserve.lmcache.ephemeralStorage" -}}
+{{- if and (include "lmcache-kserve.lmcache.disk" .) (eq .Values.lmcache.localDisk.volume.type "emptyDir") -}}
+{{- include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.0) -}}
+{{- end -}}
+{{- end }}

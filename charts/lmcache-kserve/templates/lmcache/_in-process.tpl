@@ -1,0 +1,30 @@
+{{/*
+Mode in-process: LMCache as a vLLM connector inside each worker.
+*/}}
+
+{{/* What the values say, in the names of LMCache's configuration. Output: YAML dict. */}}
+{{- define "lmcache-kserve.lmcache.in-process.config" -}}
+{{- with .Values.lmcache -}}
+chunk_size: {{ int .chunkSize }}
+local_cpu: {{ .localCpu.enabled }}
+# Also the pool through which chunks reach disk and backend: never 0, whatever local_cpu says.
+max_local_cpu_size: {{ toJson .localCpu.sizeGB }}
+{{- if .localDisk.enabled }}
+local_disk: {{ printf "file://%s" .localDisk.path | quote }}
+max_local_disk_size: {{ toJson .localDisk.sizeGB }}
+{{- end }}
+pre_caching_hash_algorithm: {{ .hashAlgorithm }}
+extra_config:
+  # Without a working backend the CPU tier goes on; LMCache's default would switch it off too.
+  fallback_policy: local_cpu
+{{- end }}
+{{- end }}
+
+{{/* Output: YAML dict. */}}
+{{- define "lmcache-kserve.lmcache.in-process.kvTransferConfig" -}}
+kv_connector: LMCacheConnectorV1
+kv_role: {{ .Values.lmcache.kvRole }}
+{{- with .Values.lmcache.kvLoadFailurePolicy }}
+kv_load_failure_policy: {{ . }}
+{{- end }}
+{{- end }}
