@@ -1,0 +1,48 @@
+"""The report of an experiment: for people (terminal, HTML, a picture) and for programs (JSON, JUnit).
+
+made = make(evidence, judge(evidence), command="lmcache-kserve demo")
+write(made, directory)
+console.print(table(made))
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmcache_kserve.report.document import SCHEMA, Report, document, dump_json, make
+from lmcache_kserve.report.html import render_html
+from lmcache_kserve.report.junit import render_junit
+from lmcache_kserve.report.plot import save_plot
+from lmcache_kserve.report.terminal import table
+
+__all__ = [
+    "SCHEMA",
+    "Report",
+    "Written",
+    "document",
+    "dump_json",
+    "make",
+    "render_html",
+    "render_junit",
+    "save_plot",
+    "table",
+    "write",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The files of a report."""
+
+    json: Path
+    html: Path
+    junit: Path
+
+
+def write(report: Report, directory: Path) -> Written:
+    """Write report.json, report.html and report.xml into `directory`, which is made where it is missing."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = Written(json=directory / "report.json", html=directory / "report.html", junit=directory / "report.xml")
+    written.json.write_text(dump_json(report), encoding="utf-8")
+    written.html.write_text(render_html(report), encoding="utf-8")
+    written.junit.write_text(render_junit(report), encoding="utf-8")
+    return written

@@ -1,0 +1,194 @@
+"""The report as a JSON document: stable, versioned, validated against `report.schema.json` before it leaves."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jsonschema
+
+from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
+from lmcache_kserve.statistics import MINIMUM_SAMPLES, TtftSummary, summarize
+from lmcache_kserve.verdict import Check
+
+SCHEMA = "lmcache-kserve/report/v1"
+OPENMP = ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")
+"""The variables that decide how many cores an engine on a CPU uses: a comparison is only fair where they are equal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Evidence with its verdict and how it came about.
+
+    Attributes:
+        evidence: what was seen.
+        checks: what it means.
+        ttft: TTFT over the measured pairs; None where they were too few.
+        command: the command line that made the report.
+        chart_values_digest: identifies the chart's values (`sha256:...`); None where they are not known.
+    """
+
+    evidence: Evidence
+    checks: tuple[Check, ...]
+    ttft: TtftSummary | None
+    command: str
+    chart_values_digest: str | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+def make(
+    evidence: Evidence,
+    checks: Sequence[Check],
+    *,
+    command: str,
+    chart_values_digest: str | None = None,
+) -> Report:
+    """Put a report together."""
+    enough = len(evidence.pairs) >= MINIMUM_SAMPLES
+    return Report(
+        evidence=evidence,
+        checks=tuple(checks),
+        ttft=summarize(evidence.pairs) if enough else None,
+        command=command,
+        chart_values_digest=chart_values_digest,
+    )
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as JSON values, as `docs/report.md` describes them."""
+    evidence = report.evidence
+    subject = evidence.subject
+    return {
+        "schema": SCHEMA,
+        "passed": report.passed,
+        "command": report.command,
+        "chart_values_digest": report.chart_values_digest,
+        "started": evidence.started.isoformat(),
+        "finished": evidence.finished.isoformat(),
+        "duration_s": _round((evidence.finished - evidence.started).total_seconds()),
+        "seed": evidence.seed,
+        "target": subject.kind,
+        "backend": subject.backend_type,
+        "mode": subject.mode,
+        "model": subject.model_name,
+        "chunk_size": subject.chunk_size,
+        "versions": dict(subject.versions),
+        "omp": _openmp(evidence.replicas),
+        "engines": [_engine(facts) for facts in evidence.replicas],
+        "checks": [_check(check) for check in report.checks],
+        "not_applicable": dict(evidence.not_applicable),
+        "stopped": evidence.stopped,
+        "ttft": _ttft(evidence, report.ttft),
+        "timeline": _timeline(evidence),
+        "fault_windows": [
+            {
+                "start_s": _round((fault.start - evidence.started).total_seconds()),
+                "end_s": _round((fault.end - evidence.started).total_seconds()) if fault.end else None,
+                "reason": fault.reason,
+            }
+            for fault in evidence.faults
+        ],
+    }
+
+
+def dump_json(report: Report) -> str:
+    """The report as JSON text.
+
+    Raises:
+        jsonschema.ValidationError: the document breaks its own schema, which is an error of this program.
+    """
+    content = document(report)
+    schema = json.loads(resources.files(__package__).joinpath("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(content)
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def openmp_setting(facts: ReplicaFacts) -> str:
+    """One engine's OpenMP setting in words."""
+    values = [f"{name}={facts.environment[name]}" for name in OPENMP if name in facts.environment]
+    return ", ".join(values) or "not set"
+
+
+def _openmp(engines: Sequence[ReplicaFacts]) -> dict[str, Any]:
+    settings = {facts.name: openmp_setting(facts) for facts in engines}
+    same = len(set(settings.values())) <= 1
+    text = next(iter(settings.values()), "not set") if same else "; ".join(f"{k}: {v}" for k, v in settings.items())
+    return {"setting": text, "same_for_all_engines": same}
+
+
+def _engine(facts: ReplicaFacts) -> dict[str, Any]:
+    return {
+        "name": facts.name,
+        "role": facts.role,
+        "arguments": list(facts.arguments),
+        "environment": dict(facts.environment),
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "id": check.id,
+        "passed": check.passed,
+        "summary": check.summary,
+        "causes": list(check.causes),
+        "evidence": dict(check.evidence),
+    }
+
+
+def _ttft(evidence: Evidence, summary: TtftSummary | None) -> dict[str, Any]:
+    return {
+        "pairs": [_pair(pair) for pair in evidence.pairs],
+        "discarded_pairs": len(evidence.warmups),
+        "median_ratio": _round(summary.median_ratio) if summary else None,
+        "lower_bound_5pct": _round(summary.lower_bound_5pct) if summary else None,
+        "cold_s": _round(summary.cold_s) if summary else None,
+        "warm_s": _round(summary.warm_s) if summary else None,
+        "limit_s": _round(summary.limit_s) if summary else None,
+        "no_cache_cold_s": _round(summary.no_cache_cold_s) if summary else None,
+        "overhead_ratio": _round(summary.overhead_ratio) if summary else None,
+        "overhead_quartiles": _both(summary.overhead_quartiles) if summary else None,
+        "noise_ratio": _round(summary.noise_ratio) if summary else None,
+        "noise_quartiles": _both(summary.noise_quartiles) if summary else None,
+        "gain_share": _round(summary.gain_share) if summary else None,
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "prompt_tokens": pair.cold.prompt_tokens,
+        "hit_tokens": pair.warm.hit_tokens,
+        "cold_s": _round(pair.cold.ttft_s),
+        "warm_s": _round(pair.warm.ttft_s),
+        "no_cache_cold_s": _round(pair.no_cache.ttft_s) if pair.no_cache else None,
+        "no_cache_again_s": _round(pair.no_cache_again.ttft_s) if pair.no_cache_again else None,
+        "limit_s": _round(pair.limit.ttft_s) if pair.limit else None,
+        "cold_replica": pair.cold.replica,
+        "warm_replica": pair.warm.replica,
+        "order": list(pair.order),
+    }
+
+
+def _timeline(evidence: Evidence) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": moment.at.isoformat(),
+            "offset_s": _round((moment.at - evidence.started).total_seconds()),
+            "kind": moment.kind,
+            "text": moment.text,
+        }
+        for moment in evidence.timeline
+    ]
+
+
+def _round(value: float | None) -> float | None:
+    """Ten-thousandths: more digits than any of these measurements has."""
+    return None if value is None else round(value, 4)
+
+
+def _both(values: tuple[float, float] | None) -> list[float | None] | None:
+    return None if values is None else [_round(value) for value in values]

@@ -1,0 +1,135 @@
+"""The report as one self-contained HTML page, in the reader's light or dark colours."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+import jinja2
+from markupsafe import Markup
+
+from lmcache_kserve.evidence import FaultWindow, full_chunk_tokens
+from lmcache_kserve.report.document import Report, document
+from lmcache_kserve.report.plot import inline_svg
+from lmcache_kserve.verdict import CHECKS
+
+_TITLES = {
+    "cross-replica-hit": "A prefix computed by one replica is reused by another",
+    "restart-hit": "A new replica finds what was cached before it existed",
+    "backend-grew": "The backend holds every chunk that was computed",
+    "external-hits-metric": "vLLM's own metric counts the same hits",
+    "identical-output": "Answers do not change",
+    "ttft": "The first token comes sooner",
+    "backend-outage": "The service answers without its cache",
+    "replica-kill": "A killed replica costs a retry, nothing else",
+    "clean-logs": "Logs are clean",
+}
+_MINUTE_S = 60
+_TIMES = "\N{MULTIPLICATION SIGN}"
+_DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One large number at the top of the page."""
+
+    value: str
+    label: str
+    detail: str
+
+
+def render_html(report: Report) -> str:
+    """The page; everything it needs is inside."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lmcache_kserve.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"clock": _clock, "pretty": _pretty, "seconds": _seconds}
+    pairs = report.evidence.pairs
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        document=document(report),
+        titles=_TITLES,
+        rows=_rows(report),
+        figures=_figures(report),
+        # Made by this program from numbers alone: nothing in it needs escaping.
+        plot=Markup(inline_svg(pairs)) if pairs else None,  # noqa: S704
+        faults=[_fault(report, fault) for fault in report.evidence.faults],
+    )
+
+
+def _rows(report: Report) -> list[dict[str, object]]:
+    checks = {check.id: check for check in report.checks}
+    return [
+        {"id": name, "check": checks.get(name), "reason": report.evidence.not_applicable.get(name)}
+        for name in CHECKS
+        if name in checks or name in report.evidence.not_applicable
+    ]
+
+
+def _figures(report: Report) -> list[Figure]:
+    return [*_hit_figure(report), *_ttft_figures(report)]
+
+
+def _hit_figure(report: Report) -> list[Figure]:
+    evidence = report.evidence
+    pairs = evidence.pairs
+    possible = sum(full_chunk_tokens(pair.warm.prompt_tokens, evidence.subject.chunk_size) for pair in pairs)
+    if not possible:
+        return []
+    hit = sum(pair.warm.hit_tokens for pair in pairs)
+    where = "on the other replica" if evidence.shared_backend else "on the same replica"
+    return [Figure(f"{hit / possible:.0%}", f"of cacheable tokens hit {where}", f"{hit:,} of {possible:,}")]
+
+
+def _ttft_figures(report: Report) -> list[Figure]:
+    summary = report.ttft
+    if summary is None:
+        return []
+    figures = [
+        Figure(
+            f"{summary.median_ratio:.1f}{_TIMES}",
+            "sooner to the first token",
+            f"{summary.cold_s:.2f} s → {summary.warm_s:.2f} s, 5 % bound {summary.lower_bound_5pct:.1f}{_TIMES}",
+        )
+    ]
+    if summary.gain_share is not None and summary.limit_s is not None:
+        figures.append(
+            Figure(f"{summary.gain_share:.0%}", "of the gain any cache could bring", f"limit {summary.limit_s:.2f} s")
+        )
+    if summary.overhead_ratio is not None and summary.noise_ratio is not None:
+        figures.append(
+            Figure(
+                f"{summary.overhead_ratio:.2f}{_TIMES}",
+                "cold time with LMCache over without",
+                f"same engine against itself: {summary.noise_ratio:.2f}{_TIMES}",
+            )
+        )
+    return figures
+
+
+def _fault(report: Report, fault: FaultWindow) -> dict[str, object]:
+    evidence = report.evidence
+    whole = (evidence.finished - evidence.started) or timedelta(seconds=1)
+    end = fault.end or evidence.finished
+    return {
+        "left": 100 * ((fault.start - evidence.started) / whole),
+        "width": 100 * ((end - fault.start) / whole),
+        "reason": fault.reason,
+    }
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as minutes and seconds: `3:07`."""
+    minutes, rest = divmod(round(seconds), _MINUTE_S)
+    return f"{minutes}:{rest:02d}"
+
+
+def _seconds(value: float | None) -> str:
+    return _DASH if value is None else f"{value:.3f} s"
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=dict)

@@ -1,0 +1,182 @@
+"""The picture of the result: TTFT of every pair, cold, warm and at the limit, on a logarithmic axis."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Pair, Pass
+
+_WIDTH_IN, _HEIGHT_IN = 8.6, 3.9
+_LABEL_GAP = 0.055
+"""Least distance of two labels at the right edge, as a part of the axis' height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours of the plot; `ground` is None where the page shows through."""
+
+    ink: str
+    muted: str
+    grid: str
+    cold: str
+    warm: str
+    limit: str
+    no_cache: str
+    ground: str | None = None
+
+
+LIGHT = Palette(
+    ink="#1b2330",
+    muted="#5d6878",
+    grid="#e3e7ee",
+    cold="#c2571a",
+    warm="#0b7a75",
+    limit="#4b5fc4",
+    no_cache="#8a94a6",
+    ground="#ffffff",
+)
+"""For a file of its own, on white."""
+
+_THEMED = Palette(
+    ink="#010101",
+    muted="#020202",
+    grid="#030303",
+    cold="#040404",
+    warm="#050505",
+    limit="#060606",
+    no_cache="#070707",
+)
+_VARIABLES = {
+    _THEMED.ink: "var(--ink)",
+    _THEMED.muted: "var(--muted)",
+    _THEMED.grid: "var(--line)",
+    _THEMED.cold: "var(--cold)",
+    _THEMED.warm: "var(--warm)",
+    _THEMED.limit: "var(--limit)",
+    _THEMED.no_cache: "var(--no-cache)",
+}
+"""Stand-ins that become CSS variables, so that one picture follows the page's light or dark colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    label: str
+    colour: str
+    values: Sequence[float | None]
+    filled: bool
+
+    @property
+    def known(self) -> list[float]:
+        return [value for value in self.values if value is not None]
+
+    @property
+    def median(self) -> float:
+        ordered = sorted(self.known)
+        middle = len(ordered) // 2
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def inline_svg(pairs: Sequence[Pair]) -> str:
+    """The plot as an `<svg>` element that takes its colours from CSS variables of the page and its fonts from it."""
+    target = StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lmcache-kserve"}):
+        _draw(pairs, _THEMED).savefig(target, format="svg", transparent=True, metadata={"Date": None})
+    svg = target.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    return svg.replace("font: ", "font-family: inherit; font-size: ").replace(
+        "<svg ", '<svg role="img" aria-label="Time to first token of every pair" ', 1
+    )
+
+
+def save_plot(pairs: Sequence[Pair], path: Path) -> None:
+    """Write the plot into a file whose name ends in .svg or .png.
+
+    Raises:
+        HarnessError: no pairs, or another ending.
+    """
+    kind = path.suffix.removeprefix(".")
+    if kind not in {"png", "svg"}:
+        raise HarnessError(f"a plot is written as .png or .svg, not as {path.name}")
+    if not pairs:
+        raise HarnessError("there are no measured pairs to draw")
+    figure = _draw(pairs, LIGHT)
+    with mpl.rc_context({"svg.hashsalt": "lmcache-kserve"}):
+        figure.savefig(path, format=kind, dpi=200, metadata={"Date": None} if kind == "svg" else None)
+
+
+def _draw(pairs: Sequence[Pair], colours: Palette) -> Figure:
+    series = [one for one in _series(pairs, colours) if one.known]
+    with mpl.rc_context({"font.family": "sans-serif", "font.sans-serif": ["Inter", "Liberation Sans", "DejaVu Sans"]}):
+        figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), facecolor=colours.ground or "none")
+        axes = figure.add_axes((0.072, 0.135, 0.745, 0.83), facecolor="none")
+        numbers = range(1, len(pairs) + 1)
+        for number, pair in zip(numbers, pairs, strict=True):
+            axes.plot([number, number], [pair.warm.ttft_s, pair.cold.ttft_s], color=colours.grid, linewidth=3, zorder=1)
+        for one in series:
+            axes.axhline(one.median, color=one.colour, linewidth=0.8, alpha=0.45, zorder=0)
+            shown = [(number, value) for number, value in zip(numbers, one.values, strict=True) if value is not None]
+            axes.scatter(
+                [number for number, _ in shown],
+                [value for _, value in shown],
+                s=46 if one.filled else 30,
+                facecolor=one.colour if one.filled else "none",
+                edgecolor=one.colour,
+                linewidth=1.4,
+                zorder=3 if one.filled else 2,
+            )
+        _style(axes, colours, len(pairs), [value for one in series for value in one.known])
+        _label(axes, series, colours)
+    return figure
+
+
+def _series(pairs: Sequence[Pair], colours: Palette) -> list[_Series]:
+    return [
+        _Series("no cache", colours.no_cache, [_ttft(pair.no_cache) for pair in pairs], filled=False),
+        _Series("LMCache cold", colours.cold, [pair.cold.ttft_s for pair in pairs], filled=True),
+        _Series("LMCache warm", colours.warm, [pair.warm.ttft_s for pair in pairs], filled=True),
+        _Series("limit", colours.limit, [_ttft(pair.limit) for pair in pairs], filled=False),
+    ]
+
+
+def _ttft(measured: Pass | None) -> float | None:
+    return measured.ttft_s if measured else None
+
+
+def _style(axes: Axes, colours: Palette, count: int, values: Sequence[float]) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(min(values) / 1.35, max(values) * 1.35)
+    axes.set_xlim(0.4, count + 0.6)
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} s"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    axes.set_xlabel("pair (a fresh prompt each)", color=colours.muted, fontsize=9)
+    axes.tick_params(axis="both", which="both", length=0, colors=colours.muted, labelsize=9)
+    axes.grid(visible=True, axis="y", which="major", color=colours.grid, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _label(axes: Axes, series: Sequence[_Series], colours: Palette) -> None:
+    """Name each series at the right edge, beside its median, pushed apart where medians are close."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = sorted(((float(to_axes.transform((1, one.median))[1]), one) for one in series), key=lambda place: place[0])
+    height = -1.0
+    for wanted, one in places:
+        height = max(wanted, height + 2 * _LABEL_GAP)
+        shared: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "clip_on": False}
+        axes.text(1.012, height + _LABEL_GAP / 2.2, one.label, color=one.colour, fontsize=9.5, weight="bold", **shared)
+        axes.text(
+            1.012, height - _LABEL_GAP / 1.7, f"median {one.median:.2f} s", color=colours.muted, fontsize=8.5, **shared
+        )

@@ -1,0 +1,66 @@
+"""The report in a terminal."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lmcache_kserve.report.document import Report
+from lmcache_kserve.verdict import CHECKS, Check
+
+
+def table(report: Report) -> RenderableType:
+    """The verdict as a table, with the numbers that matter below it."""
+    return Group(_checks(report), *_numbers(report), _last_line(report))
+
+
+def _checks(report: Report) -> Table:
+    subject = report.evidence.subject
+    table = Table(
+        title=f"{subject.model_name} on {subject.kind}, LMCache {subject.mode}, backend {subject.backend_type}",
+        title_justify="left",
+        title_style="bold",
+        show_lines=False,
+        expand=True,
+    )
+    table.add_column("", width=2)
+    table.add_column("check", no_wrap=True, style="bold")
+    table.add_column("what was seen", ratio=1)
+    checks = {check.id: check for check in report.checks}
+    for name in CHECKS:
+        if name in checks:
+            check = checks[name]
+            mark = Text("✓", style="green") if check.passed else Text("✗", style="bold red")
+            table.add_row(mark, name, _seen(check))
+        elif name in report.evidence.not_applicable:
+            reason = report.evidence.not_applicable[name]
+            table.add_row(
+                Text("-", style="dim"), Text(name, style="dim"), Text(f"not applicable: {reason}", style="dim")
+            )
+    return table
+
+
+def _seen(check: Check) -> Text:
+    text = Text(check.observed)
+    for cause in check.causes:
+        text.append(f"\n→ {cause}", style="yellow")
+    return text
+
+
+def _numbers(report: Report) -> list[Text]:
+    summary = report.ttft
+    if summary is None:
+        return []
+    gain = f"{summary.median_ratio:.1f} times sooner (5 % bound {summary.lower_bound_5pct:.1f})"
+    parts = [f"TTFT {summary.cold_s:.2f} s cold → {summary.warm_s:.2f} s warm: {gain}"]
+    if summary.overhead_ratio is not None and summary.noise_ratio is not None:
+        parts.append(f"cold overhead {summary.overhead_ratio:.2f} (noise {summary.noise_ratio:.2f})")
+    if summary.limit_s is not None and summary.gain_share is not None:
+        parts.append(f"{summary.gain_share:.0%} of the possible gain (limit {summary.limit_s:.2f} s)")
+    return [Text("; ".join(parts), style="cyan")]
+
+
+def _last_line(report: Report) -> Text:
+    failed = [check.id for check in report.checks if not check.passed]
+    if report.passed:
+        return Text(f"All {len(report.checks)} checks passed.", style="bold green")
+    return Text(f"{len(failed)} of {len(report.checks)} checks failed: {', '.join(failed)}", style="bold red")
