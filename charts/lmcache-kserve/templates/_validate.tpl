@@ -77,7 +77,7 @@ model.extraArgs[{{ $index }}]: {{ $option }} is set through {{ . }}
 {{- end }}
 {{- end }}
 {{- if and .Values.model.hybridMemory .Values.lmcache.enabled (eq .Values.lmcache.mode "in-process") }}
-model.hybridMemory: LMCache's in-process connector does not work with models of hybrid memory; set lmcache.enabled to false
+model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work with models of hybrid memory; set lmcache.enabled to false
 {{- end }}
 {{- end }}
 
@@ -134,11 +134,6 @@ runtime.tensorParallelSize: {{ int . }} workers need as many GPUs, but predictor
 {{- range $kind, $amounts := dict "requests" $predictor.resources.requests "limits" $predictor.resources.limits }}
 {{- if hasKey $amounts $predictor.gpu.resourceName }}
 predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set through predictor.gpu.count
-{{- end }}
-{{- end }}
-{{- if include "lmcache-kserve.predictor.knative" . }}
-{{- if $predictor.deploymentStrategy }}
-predictor.deploymentStrategy: works in Standard mode only; KServe refuses it with kserve.deploymentMode Knative
 {{- end }}
 {{- end }}
 {{- if and .Values.runtime.home.existingClaim .Values.runtime.home.sizeLimit }}
