@@ -91,9 +91,9 @@ def _reported(console: Console) -> Iterator[None]:
     try:
         yield
     except HarnessError as error:
-        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         for note in getattr(error, "__notes__", ()):
-            console.print(escape(note), highlight=False)
+            console.print(escape(note), highlight=False, soft_wrap=True)
         raise typer.Exit(code=_FAILED) from None
     except KeyboardInterrupt:
         console.print("interrupted: everything that was started has been ended")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lmcache_kserve import experiment, policies, report
 from lmcache_kserve.bench import Options as Measurements
+from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence
@@ -71,7 +72,7 @@ def run(options: Options, *, console: Console) -> bool:
                 ),
                 progress=stages.update,
             )
-        passed = _report(evidence, options, console)
+        passed = _report(evidence, options, renderer.values_digest(), console)
         if options.keep:
             _wait_for_interrupt(targets[0], console)
     return passed
@@ -122,18 +123,17 @@ def _start(targets: Sequence[LocalTarget], stages: Stages) -> None:
     stages.update("start", 0, total, "engines load the model")
     with ThreadPoolExecutor(max_workers=len(targets)) as pool:
         futures = [pool.submit(target.start, progress=progress) for target in targets]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            for target in targets:
-                target.stop()
-            raise
+        first_failure(futures, then=lambda: _stop(targets))
 
 
-def _report(evidence: Evidence, options: Options, console: Console) -> bool:
+def _stop(targets: Sequence[LocalTarget]) -> None:
+    for target in targets:
+        target.stop()
+
+
+def _report(evidence: Evidence, options: Options, values_digest: str, console: Console) -> bool:
     checks = judge(evidence, Thresholds(pairs=min(options.pairs, Thresholds().pairs)))
-    made = report.make(evidence, checks, command=options.command)
+    made = report.make(evidence, checks, command=options.command, chart_values_digest=values_digest)
     if options.out:
         report.write(made, options.out)
         console.print(f"report: {options.out / 'report.html'}")

@@ -40,7 +40,9 @@ class Stages:
         """Say that `done` of `total` steps of `stage` are behind us; `note` is about the step that just ended."""
         if self._bars.disable:
             elapsed = time.monotonic() - self._started
-            self._console.print(f"[{elapsed:6.1f} s] {stage} {done}/{total} {note}".rstrip(), markup=False, highlight=False)
+            self._console.print(
+                f"[{elapsed:6.1f} s] {stage} {done}/{total} {note}".rstrip(), markup=False, highlight=False
+            )
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(escape(stage), total=total, note="")

@@ -1,15 +1,17 @@
 """The chart rendered for a proof: the release under test, and plain vLLM from the same chart to compare it with."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from lmcache_kserve import policies, resources, schemas, tools
+from lmcache_kserve import resources, schemas, tools
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.helm import DEFAULT_KUBE_VERSION, Helm
-from lmcache_kserve.manifests import Manifests, Violation
+from lmcache_kserve.manifests import Manifests
 
 RELEASE = "demo"
 NAMESPACE = "lmcache-demo"
@@ -82,6 +84,14 @@ class Renderer:
         """
         return self.release(*BASELINE_SETTINGS, *extra)
 
+    def values_digest(self) -> str:
+        """SHA-256 over the values files and the single values, in their order: equal for runs of equal values."""
+        digest = hashlib.sha256()
+        for path in self.values_files:
+            digest.update(path.read_bytes())
+        digest.update(json.dumps(list(self.settings)).encode())
+        return digest.hexdigest()
+
     def versions(self) -> dict[str, str]:
         """Versions of the chart and of Helm."""
         return {"chart": chart_version(self.chart), "helm": self.helm.version}
@@ -92,8 +102,3 @@ def chart_version(chart: Path) -> str:
     if chart.is_dir():
         return str(yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))["version"])
     return chart.stem.rpartition("-")[2]
-
-
-def violations(manifests: Manifests) -> list[Violation]:
-    """What the project's own policies have to say about a release."""
-    return policies.violations(manifests)

@@ -168,7 +168,7 @@ def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
 def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    orphan = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}:1.00"})
+    orphan = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}-1.00"})
     own = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": owner()})
     try:
         assert end_leftovers() == 1

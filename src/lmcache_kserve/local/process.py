@@ -16,7 +16,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.target import LogLine
 
 OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
-"""Set in every process of a run to `<pid>:<start time>` of its harness, so that leftovers of a killed one are known."""
+"""Set in every process of a run to `<pid>-<start time>` of its harness, so that leftovers of a killed one are known."""
 
 _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TERMINATION_GRACE_SECONDS = 10.0
@@ -169,13 +169,13 @@ def uninterrupted() -> Iterator[None]:
 
 
 def owner() -> str:
-    """What marks the processes of this harness: its process id and start time."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
+    """What marks the processes of this harness, and names its folder: its process id and start time."""
+    return f"{os.getpid()}-{psutil.Process().create_time():.2f}"
 
 
 def is_running(owner_mark: str) -> bool:
     """Whether the harness that `owner_mark` names is still there."""
-    pid, _, started = owner_mark.partition(":")
+    pid, _, started = owner_mark.partition("-")
     try:
         return f"{psutil.Process(int(pid)).create_time():.2f}" == started
     except (psutil.NoSuchProcess, ValueError):

@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx2
 
 from lmcache_kserve.backends import BackendTraits, redis_contents, traits
+from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import LMCacheSettings, read_settings
@@ -207,13 +208,7 @@ class LocalTarget:
             progress(pod.plan.name)
 
         with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
-            futures = [pool.submit(run, pod) for pod in self._pods]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                self.stop()
-                raise
+            first_failure([pool.submit(run, pod) for pod in self._pods], then=self.stop)
 
     def stop(self) -> None:
         """End every process of the release, and start none from now on; a second call does nothing more."""

@@ -1,0 +1,5 @@
+"""`python -m lmcache_kserve`."""
+
+from lmcache_kserve.cli import main
+
+main()

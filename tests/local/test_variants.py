@@ -1,0 +1,34 @@
+"""The whole proof, for each way to configure the cache; three pairs, since `make demo` measures TTFT with twelve."""
+
+import pytest
+from conftest import Demo
+
+pytestmark = pytest.mark.local
+
+QUICK = ("--pairs", "3", "--no-baseline")
+ALL = {
+    "cross-replica-hit",
+    "restart-hit",
+    "backend-grew",
+    "external-hits-metric",
+    "identical-output",
+    "ttft",
+    "backend-outage",
+    "replica-kill",
+    "clean-logs",
+}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(("remoteBackend.type=lmcache-server",), id="lmcache-server"),
+        pytest.param(("lmcache.localCpu.enabled=false",), id="cpu-tier-off"),
+        pytest.param(("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"), id="disk-tier"),
+        pytest.param(("lmcache.configStyle=env", "remoteBackend.type=valkey"), id="env-style-valkey"),
+    ],
+)
+def test_every_check_passes(demo: Demo, settings: tuple[str, ...]) -> None:
+    outcome = demo(*QUICK, *(argument for setting in settings for argument in ("--set", setting)))
+    assert outcome.code == 0, outcome.output
+    assert outcome.passed == ALL
