@@ -243,7 +243,8 @@ def _external_hits_metric(evidence: Evidence, limits: Thresholds) -> Check:
 
 def _identical_output(evidence: Evidence, _limits: Thresholds) -> Check:
     name = "identical-output"
-    pairs = evidence.measured
+    # A warm-up pair alone proves nothing: where it is all there is, nothing was warm.
+    pairs = evidence.pairs
     if not pairs:
         return _unread(name, evidence, None)
     faults = []
@@ -276,8 +277,11 @@ def _ttft(evidence: Evidence, limits: Thresholds) -> Check:
     name = "ttft"
     count = len(evidence.pairs)
     if count < max(limits.pairs, statistics.MINIMUM_SAMPLES):
-        why = _not_run(evidence) if evidence.stopped else f"the rule needs {limits.pairs}: raise --pairs."
-        return Check(id=name, passed=False, observed=f"{count} pairs were measured; {why}", evidence={"pairs": count})
+        if evidence.stopped:
+            return _unread(name, evidence, None)
+        needed = max(limits.pairs, statistics.MINIMUM_SAMPLES)
+        why = f"{count} pairs were measured; the rule needs {needed}: raise --pairs."
+        return Check(id=name, passed=False, observed=why, evidence={"pairs": count})
     summary = statistics.summarize(evidence.pairs)
     passed = summary.median_ratio >= limits.median_ratio and summary.lower_bound_5pct > limits.lower_bound
     return Check(
@@ -454,12 +458,12 @@ def _provoked(evidence: Evidence, time: datetime) -> bool:
 
 
 def _unread(name: str, evidence: Evidence, seen: object) -> Check:
-    why = f"the evidence cannot be read: {seen.why}" if isinstance(seen, Unreadable) else _not_run(evidence)
+    why = f"The evidence cannot be read: {seen.why}" if isinstance(seen, Unreadable) else _not_run(evidence)
     return Check(id=name, passed=False, observed=why, evidence={"faults": [why]})
 
 
 def _not_run(evidence: Evidence) -> str:
-    return f"not run: {evidence.stopped or 'the experiment did not get this far'}"
+    return f"Not run: {evidence.stopped or 'the experiment did not get this far'}."
 
 
 def _why(log: object) -> str:

@@ -40,6 +40,11 @@ class Report:
         """Whether every check passed."""
         return bool(self.checks) and all(check.passed for check in self.checks)
 
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Why checks failed, each cause once: one mistake often fails several checks."""
+        return tuple(dict.fromkeys(cause for check in self.checks for cause in check.causes))
+
 
 def make(
     evidence: Evidence,

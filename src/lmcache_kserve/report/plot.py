@@ -15,8 +15,9 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Pair, Pass
 
 _WIDTH_IN, _HEIGHT_IN = 8.6, 3.9
-_LABEL_GAP = 0.055
+_LABEL_GAP = 0.125
 """Least distance of two labels at the right edge, as a part of the axis' height."""
+_HIGHEST_LABEL = 0.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +170,23 @@ def _style(axes: Axes, colours: Palette, count: int, values: Sequence[float]) ->
 
 
 def _label(axes: Axes, series: Sequence[_Series], colours: Palette) -> None:
-    """Name each series at the right edge, beside its median, pushed apart where medians are close."""
+    """Name each series at the right edge, beside its median, moved apart where medians are close."""
     to_axes = axes.transData + axes.transAxes.inverted()
-    places = sorted(((float(to_axes.transform((1, one.median))[1]), one) for one in series), key=lambda place: place[0])
-    height = -1.0
-    for wanted, one in places:
-        height = max(wanted, height + 2 * _LABEL_GAP)
+    ordered = sorted(series, key=lambda one: one.median)
+    heights = _spread([float(to_axes.transform((1, one.median))[1]) for one in ordered])
+    for height, one in zip(heights, ordered, strict=True):
         shared: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "clip_on": False}
-        axes.text(1.012, height + _LABEL_GAP / 2.2, one.label, color=one.colour, fontsize=9.5, weight="bold", **shared)
-        axes.text(
-            1.012, height - _LABEL_GAP / 1.7, f"median {one.median:.2f} s", color=colours.muted, fontsize=8.5, **shared
-        )
+        axes.text(1.012, height + 0.027, one.label, color=one.colour, fontsize=9.5, weight="bold", **shared)
+        axes.text(1.012, height - 0.03, f"median {one.median:.2f} s", color=colours.muted, fontsize=8.5, **shared)
+
+
+def _spread(heights: Sequence[float]) -> list[float]:
+    """Move ascending heights apart, first up, then down from the top edge."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + _LABEL_GAP) if placed else height)
+    ceiling = _HIGHEST_LABEL
+    for index in range(len(placed) - 1, -1, -1):
+        placed[index] = min(placed[index], ceiling)
+        ceiling = placed[index] - _LABEL_GAP
+    return placed

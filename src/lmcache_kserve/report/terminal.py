@@ -5,12 +5,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lmcache_kserve.report.document import Report
-from lmcache_kserve.verdict import CHECKS, Check
+from lmcache_kserve.verdict import CHECKS
 
 
 def table(report: Report) -> RenderableType:
     """The verdict as a table, with the numbers that matter below it."""
-    return Group(_checks(report), *_numbers(report), _last_line(report))
+    return Group(_checks(report), *_numbers(report), *_causes(report), _last_line(report))
 
 
 def _checks(report: Report) -> Table:
@@ -30,7 +30,7 @@ def _checks(report: Report) -> Table:
         if name in checks:
             check = checks[name]
             mark = Text("✓", style="green") if check.passed else Text("✗", style="bold red")
-            table.add_row(mark, name, _seen(check))
+            table.add_row(mark, name, Text(check.observed))
         elif name in report.evidence.not_applicable:
             reason = report.evidence.not_applicable[name]
             table.add_row(
@@ -39,11 +39,8 @@ def _checks(report: Report) -> Table:
     return table
 
 
-def _seen(check: Check) -> Text:
-    text = Text(check.observed)
-    for cause in check.causes:
-        text.append(f"\n→ {cause}", style="yellow")
-    return text
+def _causes(report: Report) -> list[Text]:
+    return [Text(f"→ {cause}.", style="yellow") for cause in report.causes]
 
 
 def _numbers(report: Report) -> list[Text]:

@@ -1,0 +1,369 @@
+"""A release that is not one: replicas answer over real HTTP and log like LMCache 0.5.6, and anything can be broken.
+
+Only unit tests use it: they prove what the harness makes of evidence, not that LMCache works.
+"""
+
+import hashlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.target import Contents, LogLine
+
+MODEL = "tiny"
+CHUNK = 256
+CONTEXT = 10_000
+LONG_ANSWER = 100
+HOLD_S = 10.0
+ARGUMENTS = (
+    "python3",
+    "-m",
+    "vllm.entrypoints.openai.api_server",
+    "--max-model-len=10000",
+    '--kv-transfer-config={"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}',
+)
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "REMOTE_BACKEND_PASSWORD": "hunter2 secret",
+}
+
+
+class FakeClock:
+    """Time that passes only when someone waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        self._turn = threading.Event()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept.append(seconds)
+        # Lets other threads run, a thousandth of a second for any wait.
+        self._turn.wait(0.001)
+
+
+def frames(text: str, prompt_tokens: int) -> list[str]:
+    """The stream of a healthy answer: an empty first frame, one frame a word, usage, and the end."""
+    words = [word + " " for word in text.split()]
+    bodies: list[dict[str, Any]] = [{"choices": [{"text": ""}]}, *({"choices": [{"text": word}]} for word in words)]
+    bodies.append({"choices": [], "usage": {"prompt_tokens": prompt_tokens}})
+    return [f"data: {json.dumps(body)}" for body in bodies] + ["data: [DONE]"]
+
+
+Behaviour = Callable[["Handler", dict[str, Any]], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Routes of a vLLM server; what `POST /v1/completions` does is the server's `behaviour`."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: "Server"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        cards = [{"id": self.server.model, "max_model_len": self.server.context}]
+        self.reply(200, json.dumps({"data": cards}).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.behaviour(self, body)
+
+    def reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, lines: Sequence[str]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for line in lines:
+            self.chunk(f"{line}\n\n".encode())
+        self.chunk(b"")
+
+    def chunk(self, data: bytes) -> None:
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+
+class Server(ThreadingHTTPServer):
+    """One server on a free port of this machine."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, behaviour: Behaviour, *, model: str = MODEL, context: int | None = CONTEXT) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.behaviour = behaviour
+        self.model = model
+        self.context = context
+        self._open: list[Any] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
+        self._open.append(request)
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client or a kill may cut a connection: that is what is tested."""
+
+    def cut(self) -> None:
+        """Close every connection as a killed process does."""
+        for request in self._open:
+            with_no_error(partial(request.shutdown, socket.SHUT_RDWR))
+        self.shutdown()
+        self.server_close()
+
+
+def with_no_error(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except OSError:
+        return
+
+
+@contextmanager
+def serving(behaviour: Behaviour, **options: Any) -> Iterator[Server]:  # noqa: ANN401 - passed on
+    """A server for the time of a `with` block."""
+    server = Server(behaviour, **options)
+    threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True).start()
+    try:
+        yield server
+    finally:
+        with_no_error(server.cut)
+
+
+@dataclass
+class Faults:
+    """What is broken about the release."""
+
+    no_hits: bool = False
+    no_retrieval: bool = False
+    no_lines: bool = False
+    wrong_text_when_warm: bool = False
+    backend_stays_dead: bool = False
+    metrics_unreadable: bool = False
+    logs_unreadable: bool = False
+    contents_unreadable: bool = False
+    restart_fails: bool = False
+    extra_log_line: str | None = None
+    connection_error_logged: bool = False
+    wrong_text_in_outage: bool = False
+
+
+@dataclass
+class Store:
+    """The shared backend's memory: chunk keys."""
+
+    keys: set[str] = field(default_factory=set)
+    up: bool = True
+
+
+def tokens_of(prompt: str) -> list[str]:
+    """The fake's tokenizer: a token a word."""
+    return prompt.split()
+
+
+class FakeReplica:
+    """A server that computes an answer from the prompt and keeps chunks in the shared store and in its own memory."""
+
+    def __init__(self, target: "FakeTarget", name: str) -> None:
+        self._target = target
+        self.name = name
+        self.arguments: Sequence[str] = ARGUMENTS
+        self.environment: Mapping[str, str] = dict(ENVIRONMENT)
+        self._lines: list[LogLine] = []
+        self._hits = 0
+        self._memory: set[str] = set()
+        self._killed = threading.Event()
+        self.log("LMCache INFO: Using hash algorithm: sha256_cbor")
+        self.start()
+
+    def start(self) -> None:
+        self._memory = set()
+        self._hits = 0
+        self._killed.clear()
+        self._server = Server(self.answer, model=self._target.model_name, context=self._target.context)
+        threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.01), daemon=True).start()
+
+    def end(self) -> None:
+        self._killed.set()
+        with_no_error(self._server.cut)
+
+    @property
+    def openai_url(self) -> str:
+        return self._server.url
+
+    def log(self, text: str) -> None:
+        self._lines.append(LogLine(datetime.now(UTC), f"\x1b[32;20m(EngineCore pid=7) {text}\x1b[0m"))
+
+    def logs(self, *, since: datetime | None = None) -> list[LogLine]:
+        if self._target.faults.logs_unreadable:
+            raise HarnessError("permission denied: pods/log")
+        return [line for line in list(self._lines) if since is None or line.time >= since]
+
+    def metrics(self) -> str:
+        if self._target.faults.metrics_unreadable:
+            return "<html>not metrics</html>"
+        return (
+            "# TYPE vllm:external_prefix_cache_hits_total counter\n"
+            f'vllm:external_prefix_cache_hits_total{{engine="0"}} {self._hits}\n'
+        )
+
+    def answer(self, handler: Handler, body: dict[str, Any]) -> None:
+        faults, store = self._target.faults, self._target.store
+        prompt = tokens_of(body["prompt"])
+        request = f"cmpl-{handler.headers['X-Request-Id']}-0-ab12cd34"
+        keys = chunk_keys(prompt, self._target.chunk_size)
+        known = self._memory | (store.keys if store.up else set())
+        hits = 0 if faults.no_hits or not self._target.lmcache else prefix_length(keys, known)
+        if faults.connection_error_logged and not store.up:
+            self.log("LMCache WARNING: Remote connection failed in contains: Error 111 connecting to 10.0.0.7:6379.")
+        tokens = hits * self._target.chunk_size
+        if self._target.lmcache and not faults.no_lines:
+            self.log(
+                f"LMCache INFO: Reqid: {request}, Total tokens {len(prompt)}, Inference Engine computed tokens: 0, "
+                f"LMCache hit tokens: {tokens}, need to load: {tokens}"
+            )
+            if tokens and not faults.no_retrieval:
+                self.log(
+                    f"LMCache INFO: [req_id={request}] Retrieved {tokens} out of {tokens} required tokens "
+                    f"(from {len(prompt)} total tokens). size: 0.1 gb, cost 1.0 ms, throughput: 1.0 GB/s;"
+                )
+        self._hits += tokens
+        if self._target.holds and body["max_tokens"] > LONG_ANSWER:
+            self._target.holds = False
+            self._killed.wait(HOLD_S)
+            if self._killed.is_set():
+                return
+        self._store(request, keys, hits, len(prompt))
+        words = answer_words(prompt, body["max_tokens"])
+        if (faults.wrong_text_when_warm and hits) or (faults.wrong_text_in_outage and not store.up):
+            words = ["wrong", *words]
+        handler.stream(frames(" ".join(words), len(prompt)))
+
+    def _store(self, request: str, keys: list[str], hits: int, prompt_tokens: int) -> None:
+        new = keys[hits:]
+        if not self._target.lmcache or self._target.faults.no_lines:
+            return
+        if new:
+            stored = len(new) * self._target.chunk_size
+            self.log(
+                f"LMCache INFO: [req_id={request}] Stored {stored} out of total {prompt_tokens} tokens. "
+                "size: 0.1 GB, cost 1.0 ms, throughput: 1.0 GB/s; offload_time: 1.0 ms, put_time: 1.0 ms"
+            )
+        self._memory |= set(keys)
+        if self._target.store.up:
+            self._target.store.keys |= set(keys)
+
+
+class FakeBackend:
+    """The remote backend of a fake release."""
+
+    def __init__(self, target: "FakeTarget", *, client_reconnects: bool) -> None:
+        self._target = target
+        self.type = target.backend_type
+        self.client_reconnects = client_reconnects
+
+    def contents(self) -> Contents:
+        if self._target.faults.contents_unreadable:
+            raise HarnessError("NOAUTH Authentication required")
+        count = len(self._target.store.keys)
+        return Contents(entries=2 * count, size_bytes=1000 * count, entries_per_chunk=2)
+
+    def stop(self) -> None:
+        self._target.store.up = False
+        self._target.store.keys = set()
+
+    def start(self) -> None:
+        self._target.store.up = self.client_reconnects and not self._target.faults.backend_stays_dead
+
+
+class FakeTarget:
+    """A whole release; `lmcache=False` makes plain vLLM of it."""
+
+    kind = "local"
+    model_name = MODEL
+    mode = "in-process"
+
+    def __init__(  # noqa: PLR0913 - each says one thing about the release
+        self,
+        *,
+        replicas: int = 2,
+        backend: str = "redis",
+        lmcache: bool = True,
+        chunk_size: int = CHUNK,
+        faults: Faults | None = None,
+        client_reconnects: bool = True,
+        context: int | None = CONTEXT,
+    ) -> None:
+        self.backend_type = backend
+        self.chunk_size = chunk_size
+        self.lmcache = lmcache
+        self.context = context
+        self.faults = faults or Faults()
+        self.store = Store(up=backend != "none")
+        self.holds = True
+        """Whether the next long request hangs until its replica is killed."""
+        self.versions: Mapping[str, str] = {"vllm": "0.32.0", "lmcache": "0.5.6"}
+        self.secrets: Sequence[str] = ("hunter2 secret",)
+        name = "predictor" if lmcache else "baseline"
+        self.replicas = [FakeReplica(self, f"{name}-{number}") for number in range(replicas)]
+        self.backend = None if backend == "none" else FakeBackend(self, client_reconnects=client_reconnects)
+        if self.faults.extra_log_line:
+            self.replicas[0].log(self.faults.extra_log_line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for replica in self.replicas:
+            replica.end()
+
+    def kill_replica(self, index: int) -> None:
+        self.replicas[index].end()
+
+    def restart_replica(self, index: int) -> None:
+        if self.faults.restart_fails:
+            raise HarnessError(f"predictor-{index} did not become ready in 300 s")
+        self.replicas[index].end()
+        self.replicas[index].start()
+
+
+def chunk_keys(tokens: Sequence[str], size: int) -> list[str]:
+    """A key for each whole chunk, which depends on all tokens before its end."""
+    ends = range(size, len(tokens) + 1, size)
+    return [hashlib.sha256(" ".join(tokens[:end]).encode()).hexdigest() for end in ends]
+
+
+def prefix_length(keys: Sequence[str], known: set[str]) -> int:
+    """How many keys from the start are known."""
+    return next((number for number, key in enumerate(keys) if key not in known), len(keys))
+
+
+def answer_words(prompt: Sequence[str], count: int) -> list[str]:
+    """A text that only depends on the prompt; a shorter answer is the beginning of a longer one."""
+    digest = hashlib.sha256(" ".join(prompt).encode()).hexdigest()
+    return [digest[(number * 3) % 60 : (number * 3) % 60 + 4] for number in range(count)]
