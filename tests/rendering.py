@@ -16,7 +16,7 @@ from lmcache_kserve.manifests import Manifest, Manifests
 REPOSITORY = Path(__file__).parent.parent
 CHART = REPOSITORY / "charts" / "lmcache-kserve"
 
-SCENARIO_FILES = (*sorted((REPOSITORY / "values").rglob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
+SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
 """Every values file that a user would copy, and every one that chart-testing installs."""
 
 BACKENDS = ("redis", "valkey", "lmcache-server")

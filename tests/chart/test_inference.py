@@ -259,3 +259,15 @@ def test_old_lmcache_is_switched_on_by_its_variable_and_new_lmcache_is_spared_it
     for version, expected in (("0.17", True), ("0.18", False)):
         container = pod(render({"kserve": {"version": version}})).container
         assert ("LMCACHE_USE_EXPERIMENTAL" in environment(container)) is expected
+
+
+def test_a_null_leaves_the_user_id_to_openshift(render: Render) -> None:
+    values = {
+        "predictor": {
+            "podSecurityContext": {"fsGroup": None},
+            "securityContext": {"runAsUser": None, "runAsGroup": None},
+        }
+    }
+    found = pod(render(values))
+    assert found.spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert set(found.container["securityContext"]) & {"runAsUser", "runAsGroup"} == set()

@@ -1,6 +1,7 @@
 """values.schema.json: refuses what is mistyped or misspelt, describes each value, and cannot drift from values.yaml."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,12 @@ def test_the_schema_knows_no_value_that_values_yaml_lacks() -> None:
         if isinstance(values, dict) and path.rpartition(".")[2] not in PASSED_THROUGH:
             unknown += [f"{path}.{name}" for name in set(node["properties"]) - set(values) - {"global"}]
     assert unknown == []
+
+
+def test_every_value_is_used_by_a_template() -> None:
+    templates = "".join(file.read_text(encoding="utf-8") for file in (CHART / "templates").rglob("*.*"))
+    unused = [".".join(path) for path, _ in leaves(default_values()) if not re.search(rf"\b{path[-1]}\b", templates)]
+    assert unused == []
 
 
 def test_the_defaults_fit_the_schema() -> None:
