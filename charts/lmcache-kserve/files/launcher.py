@@ -1,7 +1,7 @@
 """Start the model server with the remote backend's password, and keep that password out of its log.
 
-LMCache takes the credentials of Redis inside `remote_url` only, and prints that URL. So this launcher puts the URL together,
-hands it to the server as LMCACHE_REMOTE_URL, and replaces every secret in what the server prints.
+LMCache takes the credentials of Redis inside `remote_url` only, and prints that URL. So this launcher puts the URL
+together, hands it to the server as LMCACHE_REMOTE_URL, and replaces every secret in what the server prints.
 
 Usage: launcher.py -- COMMAND [ARGUMENT ...]
 
@@ -10,10 +10,13 @@ Environment:
     REMOTE_BACKEND_USERNAME, REMOTE_BACKEND_PASSWORD: its credentials; the server does not see these two.
     LAUNCHER_REDACT: names of the variables whose values must not be printed, separated by commas.
 
-Exits with the server's code, with 128 plus the number of the signal that ended it, or with 127 or 126 when it cannot be
-started. It needs nothing but Python 3.9, because it runs in images that others build.
+Exits with the server's code, with 128 plus the number of the signal that ended it, or with 127 or 126 when it cannot
+be started. It needs nothing but Python 3.9, because it runs in images that others build.
 """
 
+from __future__ import annotations
+
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +24,12 @@ import subprocess
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
 
 MASK = b"***"
 READ_BYTES = 65536
@@ -32,15 +40,15 @@ FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signa
 NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
 
 
-def remote_url(url, username, password):
+def remote_url(url: str, username: str, password: str) -> str:
     """Put credentials into a URL, percent-encoded as redis-py decodes them."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ValueError("REMOTE_BACKEND_URL is no URL")
-    return f"{scheme}://{quote(username, safe='')}:{quote(password, safe='')}@{rest}"
+    return f"{scheme}://{encoded(username)}:{encoded(password)}@{rest}"
 
 
-def child_environment(environment):
+def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the server's environment: the launcher's, with LMCACHE_REMOTE_URL instead of its parts."""
     child = dict(environment)
     username = child.pop("REMOTE_BACKEND_USERNAME", "")
@@ -50,38 +58,44 @@ def child_environment(environment):
     return child
 
 
-def secret(value):
+def encoded(value: str) -> str:
+    """Percent-encode all that a URL gives a meaning to."""
+    return quote(os.fsencode(value), safe="")
+
+
+def secret(value: str) -> str:
     """Return a secret without the line break that files made with an editor end in."""
     return value.rstrip("\r\n")
 
 
-def secrets_to_hide(environment):
+def secrets_to_hide(environment: Mapping[str, str]) -> list[bytes]:
     """Return every spelling in which a secret may be printed, longest first, so that none is left half hidden."""
     names = [name.strip() for name in environment.get("LAUNCHER_REDACT", "").split(",")]
     values = {secret(environment.get(name, "")) for name in names if name}
-    spellings = {spelling for value in values for spelling in (value, quote(value), quote(value, safe=""), quote_plus(value))}
-    # As it stands inside quotes: in the repr of a configuration or an exception, and in JSON.
-    spellings |= {quoted[1:-1] for value in values for quoted in (repr(value), json.dumps(value))}
-    return sorted((spelling.encode() for spelling in spellings if spelling), key=len, reverse=True)
+    spellings = set(values)
+    for value in values:
+        raw = os.fsencode(value)
+        spellings |= {encoded(value), quote(raw), quote_plus(raw)}
+        # As it stands inside quotes: in the repr of a configuration or an exception, and in JSON.
+        spellings |= {repr(value)[1:-1], json.dumps(value)[1:-1]}
+    return sorted((os.fsencode(spelling) for spelling in spellings if spelling), key=len, reverse=True)
 
 
-def redact(data, hidden):
+def redact(data: bytes, hidden: Sequence[bytes]) -> bytes:
     """Replace every secret in `data`."""
     for value in hidden:
         data = data.replace(value, MASK)
     return data
 
 
-def write_all(descriptor, data):
+def write_all(descriptor: int, data: bytes) -> None:
     """Write `data`; a reader that has gone away is no reason to stop the server."""
-    try:
+    with contextlib.suppress(OSError):
         while data:
             data = data[os.write(descriptor, data) :]
-    except OSError:
-        pass
 
 
-def pump(source, target, hidden):
+def pump(source: int, target: int, hidden: Sequence[bytes]) -> None:
     """Copy what the server writes, by whole lines, so that a secret written in pieces is still found."""
     held = b""
     longest_secret = max(map(len, hidden), default=1)
@@ -99,17 +113,18 @@ def pump(source, target, hidden):
     write_all(target, redact(held, hidden))
 
 
-def send(child, number):
+def send(child: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal. Popen.send_signal would also collect the child, behind the back of `wait_for`."""
     if child.returncode is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, number)
-        except ProcessLookupError:
-            pass
 
 
-def wait_for(child):
-    """Wait for the server's end and return its exit code; collect orphans meanwhile, which process 1 of a container inherits."""
+def wait_for(child: subprocess.Popen[bytes]) -> int:
+    """Wait for the server's end and return its exit code.
+
+    Process 1 of a container inherits every orphan, and collects them here meanwhile.
+    """
     while True:
         pid, status = os.wait()
         if pid == child.pid:
@@ -117,20 +132,20 @@ def wait_for(child):
             return code if code >= 0 else 128 - code
 
 
-def run(command, environment):
+def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run the server and return its exit code."""
     hidden = secrets_to_hide(environment)
-    child = None
-    early = []
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
-    def forward(number, _frame):
+    def forward(number: int, _frame: FrameType | None) -> None:
         if child is None:
             early.append(number)
         else:
             send(child, number)
 
-    for number in FORWARDED:
-        signal.signal(number, forward)
+    for forwarded in FORWARDED:
+        signal.signal(forwarded, forward)
     child = subprocess.Popen(
         command, env=child_environment(environment), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
@@ -139,6 +154,7 @@ def run(command, environment):
     pumps = [
         threading.Thread(target=pump, args=(pipe.fileno(), target, hidden), daemon=True)
         for pipe, target in ((child.stdout, sys.stdout.fileno()), (child.stderr, sys.stderr.fileno()))
+        if pipe
     ]
     for thread in pumps:
         thread.start()
@@ -149,19 +165,19 @@ def run(command, environment):
     return code
 
 
-def main():
+def main() -> int:
     """Parse the command line and run."""
-    if len(sys.argv) < 3 or sys.argv[1] != "--":
-        print("usage: launcher.py -- COMMAND [ARGUMENT ...]", file=sys.stderr)
+    separator, command = sys.argv[1:2], sys.argv[2:]
+    if separator != ["--"] or not command:
+        sys.stderr.write("usage: launcher.py -- COMMAND [ARGUMENT ...]\n")
         return USAGE
-    command = sys.argv[2:]
     try:
         return run(command, dict(os.environ))
     except OSError as error:
-        print(f"launcher: cannot start {command[0]}: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"launcher: cannot start {command[0]}: {error.strerror}\n")
         return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
     except ValueError as error:
-        print(f"launcher: {error}", file=sys.stderr)
+        sys.stderr.write(f"launcher: {error}\n")
         return USAGE
 
 

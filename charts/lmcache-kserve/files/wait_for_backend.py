@@ -20,6 +20,12 @@ def accepts(host: str, port: int) -> bool:
         return False
 
 
+def say(text: str) -> None:
+    """Write a line of the container's log."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Return 0 in any case."""
     endpoint, seconds = sys.argv[1], float(sys.argv[2])
@@ -27,10 +33,10 @@ def main() -> int:
     deadline = time.monotonic() + seconds
     while not accepts(host.strip("[]"), int(port)):
         if time.monotonic() >= deadline:
-            print(f"{endpoint} does not accept connections after {seconds:g} s: starting without it", flush=True)
+            say(f"{endpoint} does not accept connections after {seconds:g} s: starting without it")
             return 0
         time.sleep(PAUSE_SECONDS)
-    print(f"{endpoint} accepts connections", flush=True)
+    say(f"{endpoint} accepts connections")
     return 0
 
 
