@@ -1,0 +1,116 @@
+"""What is generated from values.yaml, or repeats it for a tool's sake, says the same as values.yaml."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHART, REPOSITORY, default_values, scenario_name, scenario_values
+
+CI_FILES = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
+CHART_YAML = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+ANNOTATIONS = CHART_YAML["annotations"]
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("values_schema", REPOSITORY / "scripts" / "values_schema.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def documented(schema: dict[str, Any], values: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401
+    """Every value with a row of its own: key, default, description."""
+    for name, node in schema["properties"].items():
+        key = f"{path}.{name}".removeprefix(".")
+        if "properties" in node:
+            yield from documented(node, values[name], key)
+        elif key != "global":
+            yield key, values[name], node["description"]
+
+
+def test_the_schema_is_what_values_yaml_says(generator: ModuleType) -> None:
+    generated = generator.render(generator.generate((CHART / "values.yaml").read_text(encoding="utf-8")))
+    committed = (CHART / "values.schema.json").read_text(encoding="utf-8")
+    assert committed == generated, "run scripts/values_schema.py"
+
+
+def test_the_readme_lists_every_value_and_no_other(generator: ModuleType) -> None:
+    schema = generator.generate((CHART / "values.yaml").read_text(encoding="utf-8"))
+    expected = []
+    for key, default, description in documented(schema, default_values()):
+        shown = "nil" if default is None else json.dumps(default, separators=(",", ":"), sort_keys=True)
+        expected.append((key, f"`{shown}`", description))
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ", 3) for line in readme.partition("## Values")[2].splitlines() if "`" in line]
+    assert [(key, default, text) for key, _, default, text in rows] == expected, (
+        "run `helm-docs --sort-values-order file --skip-version-footer` in the chart's folder"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ("a: 1\n", "a has no comment"),
+        ("# plain\na: 1\n", "a has no documentation"),
+        ("# plain\na: {}\n", "a is empty and has no documentation"),
+        ("# -- text\na: null\n", "a is empty by default"),
+        ("# @schema [1]\n# -- text\na: 1\n", "is one mapping in one line"),
+        ("# section\na:\n  b: 1\n", "a.b has no comment"),
+        ("- 1\n", "is no mapping"),
+    ],
+)
+def test_a_value_that_is_not_described_is_named(generator: ModuleType, values: str, complaint: str) -> None:
+    with pytest.raises(generator.ValuesError, match=complaint):
+        generator.generate(values)
+
+
+def test_the_annotation_of_a_value_wins_over_what_its_default_implies(generator: ModuleType) -> None:
+    values = (
+        "# section\na:\n  # @schema {type: [integer, 'null'], minimum: 1}\n  # -- (int) One\n  # line.\n  b: null\n"
+    )
+    (section,) = [generator.generate(values)["properties"]["a"]]
+    assert section["additionalProperties"] is False
+    assert section["properties"]["b"] == {"description": "One line.", "type": ["integer", "null"], "minimum": 1}
+
+
+@pytest.mark.parametrize("file", CI_FILES, ids=scenario_name)
+def test_a_ci_file_runs_on_cpu_as_values_cpu_yaml_does(file: Path) -> None:
+    # chart-testing installs with one values file, so each repeats what makes a predictor run without a GPU.
+    cpu, ci = scenario_values(REPOSITORY / "values" / "cpu.yaml"), scenario_values(file)
+    assert {key: ci[key] for key in ("model", "runtime", "predictor")} == {
+        key: cpu[key] for key in ("model", "runtime", "predictor")
+    }
+
+
+def test_there_is_a_ci_file_for_every_type_of_backend() -> None:
+    types = {scenario_values(file)["remoteBackend"]["type"] for file in CI_FILES}
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert types == set(schema["properties"]["remoteBackend"]["properties"]["type"]["enum"])
+
+
+def test_the_cpu_image_is_the_one_released_with_the_chart() -> None:
+    image = scenario_values(REPOSITORY / "values" / "cpu.yaml")["runtime"]["image"]
+    assert image["tag"] == CHART_YAML["appVersion"]
+
+
+def test_artifact_hub_is_told_the_images_that_the_chart_starts() -> None:
+    backends = default_values()["remoteBackend"]
+    started = {value for key, value in ANNOTATIONS.items() if key.startswith("lmcache-kserve/image-")}
+    started |= {
+        f"{backends[kind]['image']['repository']}:{backends[kind]['image']['tag']}" for kind in ("redis", "valkey")
+    }
+    assert {entry["image"] for entry in yaml.safe_load(ANNOTATIONS["artifacthub.io/images"])} == started
+
+
+def test_every_server_has_an_image() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    for server in schema["properties"]["runtime"]["properties"]["server"]["enum"]:
+        assert f"lmcache-kserve/image-{server}" in ANNOTATIONS
