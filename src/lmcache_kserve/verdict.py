@@ -459,7 +459,7 @@ def _provoked(evidence: Evidence, time: datetime) -> bool:
 
 def _unread(name: str, evidence: Evidence, seen: object) -> Check:
     why = f"The evidence cannot be read: {seen.why}" if isinstance(seen, Unreadable) else _not_run(evidence)
-    return Check(id=name, passed=False, observed=why, evidence={"faults": [why]})
+    return Check(id=name, passed=False, observed=why)
 
 
 def _not_run(evidence: Evidence) -> str:

@@ -1,0 +1,42 @@
+import pytest
+from made_evidence import evidence, facts
+
+from lmcache_kserve.evidence import ReplicaFacts, full_chunk_tokens
+
+
+def engine(*arguments: str) -> ReplicaFacts:
+    return ReplicaFacts(name="predictor-0", role="replica", arguments=arguments, environment={})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--max-model-len", "4096"),
+        ("--max-model-len=4096",),
+        ("--max_model_len=4096",),
+        ("--max_model_len", "4096"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_is_found_in_every_spelling_of_vllm_and_kserve(arguments: tuple[str, ...]) -> None:
+    assert engine("--model=m", *arguments, "--port=8080").option("max-model-len") == "4096"
+
+
+def test_an_option_that_is_not_there_has_no_value() -> None:
+    assert engine("--max-model-length=1").option("max-model-len") is None
+    assert engine("--max-model-len").option("max-model-len") is None
+
+
+def test_the_world_size_is_the_product_of_the_parallel_sizes() -> None:
+    assert engine().world_size == 1
+    assert engine("--tensor-parallel-size=4", "--pipeline_parallel_size", "2").world_size == 8
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [(3000, 2816), (256, 256), (255, 0)])
+def test_only_whole_chunks_can_be_stored(prompt: int, tokens: int) -> None:
+    assert full_chunk_tokens(prompt, 256) == tokens
+
+
+def test_the_baseline_is_not_among_the_engines_with_lmcache() -> None:
+    assert [one.name for one in evidence().engines] == ["predictor-0", "predictor-1"]
+    assert facts("baseline-0", "baseline").role == "baseline"

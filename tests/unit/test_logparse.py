@@ -1,0 +1,125 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from lmcache_kserve.logparse import FORMATS, Event, Lookup, RequestLog, counter, plain, redact, request_log
+from lmcache_kserve.target import LogLine
+
+ID = "lmk-0123456789abcdef-000042"
+TRACE = f"cmpl-{ID}-0-9f8e7d6c"
+
+# Lines as each version prints them, behind the prefix of vLLM's engine process.
+_RETRIEVED = "Retrieved 3072 out of {} required tokens (from 3217 total tokens). size: 0.0352 gb, cost 46.8121 ms"
+_STORED = "Stored 145 out of total 145 tokens. size: 0.0016 GB, cost 4.4 ms, throughput: 0.4 GB/s"
+_ENGINE = "(EngineCore pid=3883) \x1b[32;20m[2026-11-24 22:58:56,112] LMCache INFO:\x1b[0m"
+_COMPUTED = "Inference Engine computed tokens"
+LINES = {
+    "0.3.9": [
+        f"Reqid: {TRACE}, Total tokens 3217, LMCache hit tokens: 3072, need to load: 3072",
+        _RETRIEVED.format(3072),
+        f"Storing KV cache for 145 out of 3217 tokens (skip_leading_tokens=3072) for request {TRACE}",
+    ],
+    "0.4.2": [
+        f"Reqid: {TRACE}, Total tokens 3217, {_COMPUTED}: 16, LMCache hit tokens: 3072, need to load: 3056",
+        f"[req_id={TRACE}] {_RETRIEVED.format(3056)}",
+        f"[req_id={TRACE}] {_STORED}",
+    ],
+    "0.5.6": [
+        f"{_ENGINE} Reqid: {TRACE}, Total tokens 3217, {_COMPUTED}: 0, LMCache hit tokens: 3072, need to load: 3072",
+        f"(Worker pid=3891) [req_id={TRACE}] {_RETRIEVED.format(3072)}, throughput: 0.7508 GB/s;",
+        f"(Worker pid=3891) [req_id={TRACE}] {_STORED}; offload_time: 2.1 ms, put_time: 0.4 ms",
+    ],
+}
+
+
+def lines(*texts: str) -> list[LogLine]:
+    return [LogLine(datetime(2026, 11, 24, tzinfo=UTC), text) for text in texts]
+
+
+@pytest.mark.parametrize("version", LINES)
+def test_what_a_version_logs_about_a_request_is_read(version: str) -> None:
+    log = request_log(lines(*LINES[version]), ID)
+
+    assert log.lookup is not None
+    assert (log.lookup.total_tokens, log.lookup.hit_tokens) == (3217, 3072)
+    assert log.retrieved_tokens == 3072
+    assert log.stored_tokens == 145
+
+
+def test_each_format_of_the_table_matches_exactly_one_line_of_a_version() -> None:
+    every = [text for texts in LINES.values() for text in texts]
+
+    for known in FORMATS:
+        assert any(known.pattern.search(text) for text in every), known
+    for text in every:
+        assert sum(bool(known.pattern.search(text)) for known in FORMATS) == 1, text
+
+
+@pytest.mark.parametrize("version", LINES)
+def test_lines_of_another_request_are_not_taken_for_ours(version: str) -> None:
+    other = ID.replace("42", "43")
+
+    assert request_log(lines(*LINES[version]), other) == RequestLog()
+
+
+def test_an_old_retrieve_line_without_an_id_belongs_to_the_lookup_before_it() -> None:
+    foreign = LINES["0.3.9"][0].replace(ID, "someone-else")
+    log = request_log(lines(LINES["0.3.9"][0], foreign, LINES["0.3.9"][1]), ID)
+
+    assert log.retrieved_tokens is None
+
+
+def test_stores_of_a_chunked_prefill_add_up() -> None:
+    store = "[req_id={}] Stored {} out of total {} tokens. size: 0.1 GB"
+    log = request_log(lines(store.format(TRACE, 2048, 2048), store.format(TRACE, 1024, 1169)), ID)
+
+    assert log.stored_tokens == 3072
+
+
+def test_an_asynchronous_lookup_counts_once_it_has_an_answer() -> None:
+    ask = f"Reqid: {TRACE}, Total tokens 3217, Inference Engine computed tokens: 0, LMCache hit tokens: "
+    pending, answered = f"{ask}None.", f"{ask}512, need to load: 512"
+
+    assert request_log(lines(pending), ID).lookup == Lookup(3217, None, 0)
+    assert request_log(lines(pending, answered, pending), ID).hit_tokens == 512
+
+
+def test_a_hit_below_the_least_load_is_a_lookup_with_its_load() -> None:
+    text = (
+        f"Reqid: {TRACE}, Total tokens 3217, Inference Engine computed tokens: 3000, LMCache hit tokens: 3072, "
+        "but need to load: 72 < min_retrieve 256, skip retrieve but record for save skip"
+    )
+
+    assert request_log(lines(text), ID).lookup == Lookup(3217, 3072, 3000, 72)
+
+
+def test_every_event_has_a_format_for_the_tested_version() -> None:
+    assert {known.event for known in FORMATS if known.versions.endswith("0.5.6")} == set(Event)
+
+
+def test_a_counter_is_summed_over_its_labels() -> None:
+    page = (
+        "# HELP vllm:external_prefix_cache_hits_total External prefix cache hits.\n"
+        "# TYPE vllm:external_prefix_cache_hits_total counter\n"
+        'vllm:external_prefix_cache_hits_total{engine="0",model_name="tiny"} 3072.0\n'
+        'vllm:external_prefix_cache_hits_total{engine="1",model_name="tiny"} 1024.0\n'
+        'vllm:external_prefix_cache_hits_created{engine="0",model_name="tiny"} 1.7e+09\n'
+    )
+
+    assert counter(page, "vllm:external_prefix_cache_hits_total") == 4096
+    assert counter(page, "vllm:no_such_total") is None
+
+
+def test_a_page_that_is_not_prometheus_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="html"):
+        counter("<html>Not Found</html>", "x")
+
+
+def test_a_secret_is_replaced_raw_and_percent_encoded() -> None:
+    text = "redis://user:p%40ss%2Fword@host and p@ss/word and nothing"
+
+    assert redact(text, ["p@ss/word", ""]) == "redis://user:***@host and *** and nothing"
+
+
+def test_colours_are_removed() -> None:
+    assert plain("\x1b[32;20mLMCache INFO:\x1b[0m text") == "LMCache INFO: text"
