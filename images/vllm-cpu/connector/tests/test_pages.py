@@ -1,7 +1,8 @@
 import pytest
 import torch
-from lmcache_cpu_connector.pages import CacheShape, PageOrder, learn_order, split_pages
 from reference import PACKINGS, Packing, ReferenceWriter, empty_cache, position
+
+from lmcache_cpu_connector.pages import CacheShape, PageOrder, learn_order, split_pages
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
@@ -11,7 +12,7 @@ every_packing = pytest.mark.parametrize("packing", PACKINGS.values(), ids=PACKIN
 @every_packing
 @pytest.mark.parametrize("ndim", [4, 5])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("block_size", "head_size"), [(16, 32), (32, 6), (48, 80), (128, 256)])
+@pytest.mark.parametrize(("block_size", "head_size"), [(16, 32), (32, 6), (48, 80)])
 def test_the_order_inside_a_page_is_learned_from_what_the_kernel_writes(
     ndim: int, dtype: torch.dtype, block_size: int, head_size: int, packing: tuple[Packing, Packing]
 ) -> None:

@@ -1,20 +1,22 @@
 """LMCache's connector interface over vLLM's paged CPU cache.
 
-What LMCache expects of a connector is told by `VLLMPagedMemGPUConnectorV2` (LMCache 0.5.6, lmcache/v1/gpu_connector/gpu_connectors.py):
+What LMCache expects of a connector is told by `VLLMPagedMemGPUConnectorV2` in LMCache 0.5.6
+(lmcache/v1/gpu_connector/gpu_connectors.py):
 
 - `slot_mapping` covers the whole token sequence; a chunk is `slot_mapping[start:end]`. A negative slot is padding.
 - A memory object in format `KV_2LTD` is `[2, layers, tokens, heads * head_size]`, keys first.
-- `vllm_cached_tokens` counts the leading tokens that vLLM holds already. The blocks they lie in may be shared with running
-  requests, so loading must not write them, even when a chunk begins before that boundary.
+- `vllm_cached_tokens` counts the leading tokens that vLLM holds already. The blocks they lie in may be shared with
+  running requests, so loading must not write them, even when a chunk begins before that boundary.
 - `offset` tells how many tokens were skipped when storing; `start` and `end` include them already.
 - `from` and `to` "gpu" mean out of and into vLLM's cache, whatever the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lmcache.logging import init_logger
 from lmcache.v1.config import LMCacheEngineConfig
 from lmcache.v1.gpu_connector.gpu_connectors import GPUConnectorInterface
 from lmcache.v1.memory_management import MemoryFormat, MemoryObj
@@ -22,6 +24,8 @@ from lmcache.v1.metadata import LMCacheMetadata
 from torch import Tensor
 
 from lmcache_cpu_connector.pages import CacheShape, CacheWriter, PageOrder, learn_order, split_pages
+
+logger = init_logger(__name__)
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -70,6 +74,15 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         shape = self._common_shape(caches)
         orders = learn_order(shape, self._dtype, vllm_cache_writer(shape, self._dtype))
         self._cache = _BoundCache(addresses, [split_pages(cache) for cache in caches], orders)
+        logger.info(
+            "CPU connector: %d layers, %d KV heads of %d elements, blocks of %d tokens, %s, keys %s, values %s",
+            len(caches),
+            shape.heads,
+            shape.head_size,
+            shape.block_size,
+            self._dtype,
+            *(order.description for order in orders),
+        )
 
     @torch.inference_mode()
     def from_gpu(self, memory_obj: MemoryObj, start: int, end: int, **kwargs: Any) -> None:  # noqa: ANN401
@@ -85,21 +98,28 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         """Copy tokens `start` to `end` from the memory object into vLLM's cache, but none that vLLM holds already."""
         cache = self._bind(**kwargs)
         first = max(start, kwargs.get("vllm_cached_tokens", 0))
-        rows, slots = _present(kwargs["slot_mapping"], first, end)
-        rows += first - start
+        rows, slots = _present(kwargs["slot_mapping"], first, end, row=first - start)
         for layer, pages in enumerate(cache.pages):
             for kind, order in enumerate(cache.orders):
                 order.write(pages[kind], slots, self._tokens(memory_obj, kind, layer)[rows])
 
     def batched_from_gpu(
-        self, memory_objs: Sequence[MemoryObj], starts: Sequence[int], ends: Sequence[int], **kwargs: Any  # noqa: ANN401
+        self,
+        memory_objs: Sequence[MemoryObj],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """`from_gpu` for several chunks."""
         for memory_obj, start, end in zip(memory_objs, starts, ends, strict=True):
             self.from_gpu(memory_obj, start, end, **kwargs)
 
     def batched_to_gpu(
-        self, memory_objs: Sequence[MemoryObj], starts: Sequence[int], ends: Sequence[int], **kwargs: Any  # noqa: ANN401
+        self,
+        memory_objs: Sequence[MemoryObj],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        **kwargs: Any,  # noqa: ANN401
     ) -> None:
         """`to_gpu` for several chunks."""
         for memory_obj, start, end in zip(memory_objs, starts, ends, strict=True):
@@ -115,24 +135,24 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         """One layer's keys (kind 0) or values (1) of a memory object as [tokens, heads, head_size]."""
         if memory_obj.metadata.fmt != MemoryFormat.KV_2LTD:
             raise ValueError(f"memory object in format {memory_obj.metadata.fmt}, this connector speaks KV_2LTD")
-        layer_tokens: Tensor = memory_obj.tensor[kind, layer]
-        return layer_tokens.unflatten(-1, (self._heads, self._head_size))
+        tensor: Tensor = memory_obj.tensor
+        return tensor[kind, layer].view(-1, self._heads, self._head_size)
 
     def _common_shape(self, caches: Sequence[Tensor]) -> CacheShape:
         """The shape that every layer's cache has."""
         shapes = {CacheShape.of(cache) for cache in caches}
         dtypes = {cache.dtype for cache in caches}
-        described = f"{len(caches)} layers of shape {' and '.join(sorted({str(list(cache.shape)) for cache in caches}))}"
+        registered = f"{len(caches)} layers of {_words(list(cache.shape) for cache in caches)} in {_words(dtypes)}"
         if len(shapes) != 1 or len(caches) != self._layers:
             raise ValueError(
-                "LMCache's in-process mode on CPU needs every layer to have the same attention KV cache, as hybrid models "
-                f"do not; vLLM registered {described}, LMCache expects {self._layers}: serve it without --kv-transfer-config"
+                f"LMCache on CPU needs the same KV cache in each of the model's {self._layers} layers, which hybrid "
+                f"models do not have (vLLM registered {registered}): serve it without --kv-transfer-config"
             )
         shape = shapes.pop()
         if (shape.heads, shape.head_size) != (self._heads, self._head_size) or dtypes != {self._dtype}:
             raise ValueError(
-                f"vLLM registered {described} in {', '.join(map(str, dtypes))}, LMCache expects {self._heads} KV heads of "
-                f"{self._head_size} elements in {self._dtype}: serve with --kv-cache-dtype=auto, or without --kv-transfer-config"
+                f"vLLM registered {registered}, but told LMCache of {self._heads} KV heads of {self._head_size} "
+                f"elements in {self._dtype}: serve with --kv-cache-dtype=auto, or without --kv-transfer-config"
             )
         return shape
 
@@ -152,15 +172,27 @@ class _BoundCache:
     orders: tuple[PageOrder, PageOrder]
 
 
-def _present(slot_mapping: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
-    """Rows (counted from `start`) and slots of the tokens that have a slot."""
+def _present(slot_mapping: Tensor, start: int, end: int, row: int = 0) -> tuple[slice | Tensor, Tensor]:
+    """The tokens from `start` to `end` that have a slot.
+
+    Returns:
+        Their rows in the memory object, where token `start` has row `row`, and their slots.
+    """
     slots = slot_mapping[start:end]
-    rows = (slots >= 0).nonzero().flatten()
-    return rows, slots[rows]
+    present = slots >= 0
+    if present.all():  # nearly always, and rows in a slice need no copy
+        return slice(row, row + len(slots)), slots
+    rows = present.nonzero().flatten()
+    return rows + row, slots[rows]
+
+
+def _words(things: Iterable[object]) -> str:
+    """Each different thing once."""
+    return " and ".join(sorted({str(thing) for thing in things}))
 
 
 def vllm_cache_writer(shape: CacheShape, dtype: torch.dtype) -> CacheWriter:
-    """vLLM's kernel that puts keys and values into the cache, as its attention layers of this geometry call it."""
+    """The kernel with which vLLM's attention layers of this geometry put keys and values into the cache."""
     from vllm import _custom_ops as ops  # noqa: PLC0415 - vLLM loads this module only inside its worker
     from vllm.v1.attention.backends.cpu_attn import _get_attn_isa  # noqa: PLC0415
 

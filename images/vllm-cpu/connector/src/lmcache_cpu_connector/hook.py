@@ -1,13 +1,12 @@
 """Puts the CPU connector where LMCache looks for one.
 
-vLLM loads plugins before it replaces the missing triton by a stub; importing LMCache that early leaves modules bound to the
-wrong one. So the plugin only leaves a note for the import system and acts when LMCache's factory module is loaded.
+vLLM loads plugins before it replaces the missing triton by a stub; importing LMCache that early leaves modules bound to
+the wrong one. So the plugin only leaves a note for the import system and acts when LMCache's factory module is loaded.
 """
 
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -18,8 +17,6 @@ FACTORY = "CreateGPUConnector"
 NO_CONNECTOR = "No supported cpu connector"  # LMCache 0.5.6, lmcache/v1/gpu_connector/__init__.py
 
 _MARK = "_supplies_cpu_connector"
-
-logger = logging.getLogger(__name__)
 
 
 def register() -> None:
@@ -49,7 +46,6 @@ def supply_cpu_connector(factory_module: ModuleType) -> None:
                 raise
         from lmcache_cpu_connector.connector import PagedCpuConnector  # noqa: PLC0415 - imports LMCache
 
-        logger.info("LMCache has no CPU connector: using lmcache-cpu-connector")
         return PagedCpuConnector(config, metadata)
 
     setattr(create, _MARK, True)
@@ -60,9 +56,12 @@ class _FactoryFinder(importlib.abc.MetaPathFinder):
     """Waits for LMCache's factory module, wraps its loader, and leaves."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the import system's signature
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
-        del path, target
+        """Find the factory module as the other finders do, and no other module."""
         if fullname != FACTORY_MODULE:
             return None
         sys.meta_path.remove(self)
@@ -79,9 +78,11 @@ class _SupplyingLoader(importlib.abc.Loader):
         self._loader = loader
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        """As the module's own loader does."""
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        """Run the module, then put the connector into it."""
         self._loader.exec_module(module)
         supply_cpu_connector(module)
 

@@ -1,9 +1,9 @@
 """How vLLM lays out a KV cache in CPU memory, and how to read and write single tokens of it.
 
 A layer's cache consists of pages: for each block and each KV head one page of keys and one of values, of
-`block_size * head_size` elements. Inside a page the order is the attention kernel's own choice (vLLM 0.32, csrc/cpu/cpu_attn_*.hpp):
-values row by row, keys transposed on AVX, both in tiles on AMX. Nothing reports that order, so `learn_order` asks the kernel
-itself by letting it write known numbers.
+`block_size * head_size` elements. Inside a page the order is the attention kernel's own choice (vLLM 0.32,
+csrc/cpu/cpu_attn_*.hpp): on AVX values row by row and keys transposed, on AMX both in tiles. Nothing reports that
+order, so `learn_order` asks the kernel itself, by letting it write known numbers.
 """
 
 from collections.abc import Callable
@@ -84,6 +84,13 @@ class PageOrder:
         per_element = int(index[0, 1]) if head_size > 1 else 1
         regular = per_token * torch.arange(block_size)[:, None] + per_element * torch.arange(head_size)
         return cls(index, (per_token, per_element) if torch.equal(index, regular) else None)
+
+    @property
+    def description(self) -> str:
+        """The order in words, for a log."""
+        block_size, head_size = self.index.shape
+        names = {(head_size, 1): "row by row", (1, block_size): "transposed", None: "in tiles"}
+        return names.get(self.strides, f"with strides {self.strides}")
 
     def read(self, pages: Tensor, slots: Tensor) -> Tensor:
         """The tokens at `slots`, [tokens, heads, head_size], from pages [blocks, heads, page]."""
