@@ -18,7 +18,8 @@ _PROBE_WORDS = 300
 _CONTEXT_MARGIN = 16
 _SETTLE_TIMEOUT_S = 10.0
 _SETTLE_DELAY_S = 0.25
-_SETTLED_POLLS = 3
+_SETTLED_POLLS = 8
+"""A backend under load takes in nothing for a second and goes on."""
 _TELLING = ("LMCACHE_", "VLLM_", "OMP_", "KMP_", "PYTHONHASHSEED")
 
 
@@ -38,6 +39,7 @@ class Options:
         outage_timeout_s: how long to wait for the traffic's answers while the backend is away.
         recovery_timeout_s: how long to wait for hits to return after it.
         traffic_interval_s: pause between two requests of the traffic to one replica.
+        survivor_interval_s: the same while a killed replica starts again: longer, to leave it the processor.
     """
 
     pairs: int = 12
@@ -51,6 +53,7 @@ class Options:
     outage_timeout_s: float = 120.0
     recovery_timeout_s: float = 120.0
     traffic_interval_s: float = 0.2
+    survivor_interval_s: float = 2.0
 
 
 class Bench:

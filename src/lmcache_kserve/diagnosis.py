@@ -21,6 +21,8 @@ _REFUSED = re.compile(
     r"|(?:Timeout|Error[^:]*) connecting to (?P<host3>[^\s:]+):(?P<port3>\d+)"
 )
 _REFUSED_PLAIN = re.compile(r"Connection refused|ConnectionRefusedError|Timeout connecting to server")
+_SLOW = re.compile(r"Timeout reading from|timed out while (?:reading|writing)")
+_NOT_STARTED = re.compile(r"Failed to initialize LMCacheManager|No adapter found for URL")
 _KNOWN_CONNECTORS = re.compile(r"LMCache(MP)?Connector")
 
 
@@ -50,7 +52,7 @@ def _hash_seed(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             _SHARING,
             f"PYTHONHASHSEED is not set on {_listed(missing)}: chunk keys then depend on luck and on versions; "
-            'set it to "0" on every replica (the chart does, unless predictor.env removes it)',
+            'set it to "0" on every replica (lmcache.hashSeed)',
         )
     elif len(set(found.values())) > 1:
         values = ", ".join(f"{name} has {seed}" for name, seed in found.items())
@@ -92,23 +94,39 @@ def _chunk_size(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _refused(evidence: Evidence) -> Iterator[Finding]:
-    """Connection errors outside fault windows point at the backend's address."""
-    if isinstance(evidence.logs, tuple):
-        for log in evidence.logs:
-            for line in log.lines:
-                if any(w.start <= line.time and (w.end is None or line.time <= w.end) for w in evidence.faults):
-                    continue
-                match = _REFUSED.search(line.text)
-                if not match and not _REFUSED_PLAIN.search(line.text):
-                    continue
-                place = _place(match) if match else "the backend"
-                yield Finding(
-                    _BACKEND,
-                    f"{log.replica} cannot reach {place}: is that the endpoint of the "
-                    f"{evidence.subject.backend_type} backend, and is it up? (remoteBackend."
-                    f"{evidence.subject.backend_type}, its host and port, network policies)",
-                )
-                return
+    """Refused connections point at the backend's address."""
+    backend = evidence.subject.backend_type
+    for replica, text in _unprovoked(evidence):
+        match = _REFUSED.search(text)
+        if match or _REFUSED_PLAIN.search(text):
+            place = _place(match) if match else "the backend"
+            yield Finding(
+                _BACKEND,
+                f"{replica} cannot reach {place}: is that the endpoint of the {backend} backend, is it up, and do "
+                f"network policies let it through? (remoteBackend.{backend})",
+            )
+            return
+
+
+def _slow(evidence: Evidence) -> Iterator[Finding]:
+    """A command that timed out gives up a whole store, and the next lookup finds its beginning only."""
+    slow = [(replica, text) for replica, text in _unprovoked(evidence) if _SLOW.search(text)]
+    if slow:
+        backend = evidence.subject.backend_type
+        yield Finding(
+            _BACKEND,
+            f"the {backend} backend answered {slow[0][0]} too late {len(slow)} time(s), and what was being stored or "
+            "loaded was given up: the machine or the backend is overloaded, or its client waits too short "
+            f"(remoteBackend.{backend}.timeouts.commandSeconds)",
+        )
+
+
+def _unprovoked(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Replica and text of every log line outside fault windows."""
+    for log in evidence.logs if isinstance(evidence.logs, tuple) else ():
+        for line in log.lines:
+            if not any(fault.covers(line.time) for fault in evidence.faults):
+                yield log.replica, line.text
 
 
 def _place(match: re.Match[str]) -> str:
@@ -119,15 +137,14 @@ def _place(match: re.Match[str]) -> str:
 
 
 def _degraded(evidence: Evidence) -> Iterator[Finding]:
-    if isinstance(evidence.logs, tuple):
-        for log in evidence.logs:
-            for line in log.lines:
-                if "Failed to initialize LMCacheManager" in line.text or "No adapter found for URL" in line.text:
-                    yield Finding(
-                        _BACKEND,
-                        f"LMCache could not start on {log.replica} and computes everything anew: {line.text[-300:]}",
-                    )
-                    return
+    for log in evidence.logs if isinstance(evidence.logs, tuple) else ():
+        for line in log.lines:
+            if _NOT_STARTED.search(line.text):
+                yield Finding(
+                    _BACKEND,
+                    f"LMCache could not start on {log.replica}, so it computes everything: {line.text[-300:]}",
+                )
+                return
 
 
 def _nothing_logged(evidence: Evidence) -> Iterator[Finding]:
@@ -139,13 +156,13 @@ def _nothing_logged(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             _HITS,
             "no log line of LMCache names any of the requests: LMCache is not loaded, or its log level hides them "
-            "(LMCACHE_LOG_LEVEL has to be INFO)",
+            "(lmcache.logLevel has to be INFO)",
         )
     else:
         yield Finding(
             _HITS,
-            "LMCache was asked for every prompt but stored none: the log has no 'Stored' line (kv_role has to be "
-            "kv_both; a full CPU tier stores nothing: lmcache.cpu.sizeGB)",
+            "LMCache was asked for every prompt but stored none: no 'Stored' line in the log (lmcache.kvRole has to be "
+            "kv_both; a full CPU tier stores nothing: lmcache.localCpu.sizeGB)",
         )
 
 
@@ -173,6 +190,7 @@ _DETECTORS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     _hash_seed,
     _degraded,
     _refused,
+    _slow,
     _world_size,
     _one_replica,
     _nothing_logged,

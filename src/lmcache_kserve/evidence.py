@@ -6,10 +6,12 @@ Times are timezone-aware wall-clock moments or durations in seconds; lengths are
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from lmcache_kserve.logparse import RequestLog
 from lmcache_kserve.target import Contents, LogLine
+
+_GRACE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,10 @@ class FaultWindow:
     start: datetime
     end: datetime | None
     reason: str
+
+    def covers(self, time: datetime) -> bool:
+        """Whether an error at `time` may come from it, a moment added: clients time out, lines are buffered."""
+        return self.start - _GRACE <= time and (self.end is None or time <= self.end + _GRACE)
 
 
 @dataclass(frozen=True, slots=True)

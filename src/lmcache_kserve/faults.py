@@ -85,9 +85,9 @@ def _survivors(bench: Bench, others: list[Probe]) -> Traffic | None:
     if not others:
         return None
     work = [(probe, [_known(bench, probe, bench.short_prompt())]) for probe in others]
-    traffic = _traffic(bench, work)
-    traffic.start()
+    traffic = _traffic(bench, work, bench.options.survivor_interval_s)
     traffic.phase = "during"
+    traffic.start()
     return traffic
 
 
@@ -150,7 +150,7 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
         (probe, [_known(bench, bench.probes[number - 1], bench.short_prompt()) for _ in range(_KNOWN_PROMPTS)])
         for number, probe in enumerate(bench.probes)
     ]
-    traffic = _traffic(bench, work)
+    traffic = _traffic(bench, work, bench.options.traffic_interval_s)
     traffic.start()
     answers: tuple[Answer, ...] = ()
     try:
@@ -210,13 +210,8 @@ def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
     return bench.clock.monotonic() - back, tries
 
 
-def _traffic(bench: Bench, work: list[tuple[Probe, list[Known]]]) -> Traffic:
-    return Traffic(
-        work,
-        max_tokens=bench.options.answer_tokens,
-        interval=bench.options.traffic_interval_s,
-        journal=bench.journal,
-    )
+def _traffic(bench: Bench, work: list[tuple[Probe, list[Known]]], interval: float) -> Traffic:
+    return Traffic(work, max_tokens=bench.options.answer_tokens, interval=interval, journal=bench.journal)
 
 
 def _known(bench: Bench, probe: Probe, prompt: str) -> Known:

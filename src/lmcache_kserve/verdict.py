@@ -7,7 +7,7 @@ fails and says why; a check that cannot apply to a release is not in the verdict
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from lmcache_kserve import diagnosis, statistics
@@ -36,9 +36,6 @@ CHECKS = (
     "clean-logs",
 )
 """Every check's id, in order of report."""
-
-_GRACE = timedelta(seconds=5)
-"""Errors of a fault are logged a moment after it ends: clients time out, lines are buffered."""
 
 _EXAMPLES = 3
 
@@ -403,7 +400,7 @@ _FORBIDDEN = (
         re.compile(
             r"Connection refused|ConnectionRefusedError|Broken ?[Pp]ipe|Connection reset|ConnectionResetError"
             r"|Error \d+ connecting to|Connect call failed|Timeout connecting to|Connection closed by server"
-            r"|Remote connection failed"
+            r"|Remote connection failed|Timeout reading from|put error"
         ),
         unless_provoked=True,
     ),
@@ -423,7 +420,7 @@ def _clean_logs(evidence: Evidence, _limits: Thresholds) -> Check:
             rule = next((rule for rule in _FORBIDDEN if rule.pattern.search(line.text)), None)
             if rule is None:
                 continue
-            if rule.unless_provoked and _provoked(evidence, line.time):
+            if rule.unless_provoked and any(fault.covers(line.time) for fault in evidence.faults):
                 excused += 1
             else:
                 found.append(_found(rule.name, log.replica, line.time, line.text))
@@ -449,12 +446,6 @@ def _clean_logs(evidence: Evidence, _limits: Thresholds) -> Check:
 
 def _found(rule: str, replica: str, time: datetime, text: str) -> dict[str, Any]:
     return {"rule": rule, "replica": replica, "time": time.isoformat(), "text": text[:400]}
-
-
-def _provoked(evidence: Evidence, time: datetime) -> bool:
-    return any(
-        fault.start - _GRACE <= time and (fault.end is None or time <= fault.end + _GRACE) for fault in evidence.faults
-    )
 
 
 def _unread(name: str, evidence: Evidence, seen: object) -> Check:

@@ -63,6 +63,14 @@ def test_a_refusal_of_asyncio_is_understood_too() -> None:
     assert "cannot reach 10.0.0.7:65432" in causes(replace(evidence(), logs=(log("predictor-0", text),)))
 
 
+def test_a_backend_that_answers_too_late_is_named_with_its_timeout() -> None:
+    text = "LMCache WARNING: batched put error: Timeout reading from 127.0.0.1:38917"
+    seen = replace(evidence(), logs=(log("predictor-0", text),))
+
+    assert "remoteBackend.redis.timeouts.commandSeconds" in causes(seen)
+    assert "remoteBackend.redis.timeouts.commandSeconds" in causes(seen, "clean-logs")
+
+
 def test_a_provoked_refusal_explains_nothing() -> None:
     seen = replace(evidence(), logs=(log("predictor-0", "Connection refused", at=305),))
 
@@ -79,7 +87,7 @@ def test_prompts_that_were_looked_up_but_never_stored_are_named() -> None:
 def test_a_log_without_any_line_of_lmcache_is_named() -> None:
     pairs = tuple(replace(pair(index), cold=replace(pair(index).cold, log=RequestLog())) for index in range(2))
 
-    assert "LMCACHE_LOG_LEVEL" in causes(replace(evidence(), pairs=pairs))
+    assert "lmcache.logLevel" in causes(replace(evidence(), pairs=pairs))
 
 
 def test_replicas_of_different_parallel_sizes_are_named() -> None:

@@ -268,6 +268,7 @@ class TestCleanLogs:
             "BrokenPipeError: [Errno 32] Broken pipe",
             "LMCache WARNING: Failed to initialize/re-establish remote connection: timed out",
             "LMCache WARNING: Remote connection failed in contains: closed",
+            "LMCache WARNING: batched put error: Timeout reading from 10.0.0.7:6379",
             "Traceback (most recent call last):",
         ],
     )
