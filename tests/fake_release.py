@@ -171,6 +171,7 @@ class Faults:
     extra_log_line: str | None = None
     connection_error_logged: bool = False
     wrong_text_in_outage: bool = False
+    silent_in_outage: bool = False
 
 
 @dataclass
@@ -260,6 +261,8 @@ class FakeReplica:
                 return
         self._store(request, keys, hits, len(prompt))
         words = answer_words(prompt, body["max_tokens"])
+        if faults.silent_in_outage and not store.up:
+            self._killed.wait(0.3)
         if (faults.wrong_text_when_warm and hits) or (faults.wrong_text_in_outage and not store.up):
             words = ["wrong", *words]
         handler.stream(frames(" ".join(words), len(prompt)))

@@ -160,9 +160,11 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
             begin = bench.clock.monotonic()
             traffic.phase = "during"
             backend.stop()
-            bench.journal.progress(stage, 1, 4, "backend stopped, traffic goes on")
-            _wait_for_answers(bench, traffic, "during", _ANSWERS_DURING)
-            backend.start()
+            try:
+                bench.journal.progress(stage, 1, 4, "backend stopped, traffic goes on")
+                _wait_for_answers(bench, traffic, "during", _ANSWERS_DURING)
+            finally:  # a release is never left without its backend, whatever ends this
+                backend.start()
             back = bench.clock.monotonic()
             traffic.phase = "after"
             bench.journal.note("recovery", f"{backend.type} is back after {back - begin:.1f} s")

@@ -1,6 +1,6 @@
 """The whole path from requests to verdict, against a release that answers over real HTTP and can be broken."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -177,6 +177,15 @@ def test_a_client_that_never_reconnects_only_has_to_answer() -> None:
     assert seen.failed == {}
     assert seen.evidence.faults[-1].end is None
     assert "does not reconnect" in seen.checks["backend-outage"].summary
+
+
+def test_a_release_that_hangs_without_its_backend_is_found_and_gets_the_backend_back() -> None:
+    with FakeTarget(faults=Faults(silent_in_outage=True)) as target:
+        seen = prove(target, options=replace(QUICK, outage_timeout_s=2))
+        is_up = target.store.up
+
+    assert "waited 2 s for 3 answers from every replica during the outage" in seen.failed["backend-outage"]
+    assert is_up
 
 
 def test_wrong_answers_without_the_backend_are_found() -> None:
