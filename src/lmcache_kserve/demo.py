@@ -28,6 +28,8 @@ _MODEL_STAND_IN = "model"
 """Stands for the model's path in the first render, which only checks the values."""
 
 _WARMUP_PAIRS = 1
+_TRAFFIC_INTERVAL_S = 1.0
+"""Denser traffic would take the processor from the engine that starts again beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,10 @@ def run(options: Options, *, console: Console) -> bool:
                 targets[0],
                 baseline=targets[1] if options.baseline else None,
                 options=Measurements(
-                    pairs=options.pairs, warmup_pairs=_WARMUP_PAIRS, prompt_tokens=options.prompt_tokens
+                    pairs=options.pairs,
+                    warmup_pairs=_WARMUP_PAIRS,
+                    prompt_tokens=options.prompt_tokens,
+                    traffic_interval_s=_TRAFFIC_INTERVAL_S,
                 ),
                 progress=stages.update,
             )
