@@ -177,6 +177,25 @@ def test_the_page_of_a_failed_proof_says_why_first() -> None:
     assert "<svg" not in text
 
 
+@pytest.mark.parametrize(
+    ("cold", "warm", "shown_as"),
+    [
+        ("demo-predictor-0", "demo-predictor-1", "0 → 1"),
+        ("llm-predictor-6b7d9-x2k9f", "llm-predictor-6b7d9-7hd2p", "x2k9f → 7hd2p"),
+        ("a-predictor-0", "b-predictor-0", "a-predictor-0 → b-predictor-0"),
+        ("demo-predictor-0", "demo-predictor-0", "0 → 0"),
+    ],
+)
+def test_the_page_names_replicas_by_what_tells_them_apart(cold: str, warm: str, shown_as: str) -> None:
+    good = evidence()
+    pairs = tuple(
+        replace(pair, cold=replace(pair.cold, replica=cold), warm=replace(pair.warm, replica=warm))
+        for pair in good.pairs
+    )
+
+    assert f"<td>{shown_as}</td>" in render_html(report(replace(good, pairs=pairs)))
+
+
 def test_what_a_model_or_a_log_says_cannot_become_markup() -> None:
     good = evidence()
     seen = replace(good, subject=replace(good.subject, model_name="<script>alert(1)</script>"))

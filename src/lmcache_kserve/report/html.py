@@ -1,8 +1,10 @@
 """The report as one self-contained HTML page, in the reader's light or dark colours."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import takewhile
 
 import jinja2
 from markupsafe import Markup
@@ -53,6 +55,7 @@ def render_html(report: Report) -> str:
         document=document(report),
         titles=_TITLES,
         rows=_rows(report),
+        short=_short({replica for pair in pairs for replica in (pair.cold.replica, pair.warm.replica)}),
         figures=_figures(report),
         # Made by this program from numbers alone: nothing in it needs escaping.
         plot=Markup(inline_svg(pairs)) if pairs else None,  # noqa: S704
@@ -125,6 +128,14 @@ def _clock(seconds: float) -> str:
     """Seconds as minutes and seconds: `3:07`."""
     minutes, rest = divmod(round(seconds), _MINUTE_S)
     return f"{minutes}:{rest:02d}"
+
+
+def _short(names: Collection[str]) -> dict[str, str]:
+    """Each name without the words that all of them begin with: `demo-predictor-0` and `-1` become `0` and `1`."""
+    words = [name.split("-") for name in names]
+    columns = zip(*(one[:-1] for one in words), strict=False)
+    common = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+    return {name: "-".join(one[common:]) for name, one in zip(names, words, strict=True)}
 
 
 def _seconds(value: float | None) -> str:
