@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -103,10 +104,10 @@ def install(home: Path, *, source: Path, python: EnginePython, progress: Progres
         HarnessError: a step failed; its notes hold the end of the installer's output.
     """
     steps = (
-        ("Python environment", lambda: _make_environment(home, python)),
-        ("torch", lambda: _install_torch(home, source / "torch.txt")),
-        ("vLLM and LMCache", lambda: _install(home, "--requirement", str(source / "requirements.txt"))),
-        ("CPU connector", lambda: _install_connector(home, source / "connector")),
+        ("Python environment", partial(_make_environment, home, python)),
+        ("torch", partial(_install_torch, home, source / "torch.txt")),
+        ("vLLM and LMCache", partial(_install, home, "--requirement", str(source / "requirements.txt"))),
+        ("CPU connector", partial(_install_connector, home, source / "connector")),
     )
     for done, (name, step) in enumerate(steps):
         progress(STAGE, done, len(steps), name)
