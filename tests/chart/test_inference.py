@@ -116,7 +116,8 @@ def test_gpus_are_requested_and_limited_by_their_resource(render: Render, resour
 
 
 def test_without_gpus_none_are_requested(render: Render) -> None:
-    resources = pod(render({"predictor": {"gpu": {"count": 0}}})).container["resources"]
+    image = {"repository": "registry.example.com/vllm-cpu", "tag": "1"}
+    resources = pod(render({"runtime": {"image": image}, "predictor": {"gpu": {"count": 0}}})).container["resources"]
     assert not [name for name in resources["limits"] if "/" in name]
 
 

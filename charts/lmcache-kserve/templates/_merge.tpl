@@ -10,6 +10,11 @@ does not.
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
 {{- end }}
 
+{{/* A number, which `--set` gives as a string when it has a fraction. Output: JSON number. */}}
+{{- define "lmcache-kserve.number" -}}
+{{- include "lmcache-kserve.string" . | float64 | toJson -}}
+{{- end }}
+
 {{/*
 Merge two lists of objects by key; an entry of `override` replaces the whole entry of `base` with the same key, in its
 place, and new ones are appended. The result names every key once, whatever the inputs do.

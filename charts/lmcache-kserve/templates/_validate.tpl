@@ -87,6 +87,9 @@ model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work
 {{- if and (or $image.tag $image.digest) (not $image.repository) }}
 runtime.image.repository: is required when runtime.image.tag or runtime.image.digest is set
 {{- end }}
+{{- if and (not $image.repository) (eq (int .Values.predictor.gpu.count) 0) }}
+runtime.image.repository: the image for runtime.server {{ $runtime.server }} needs a GPU; with predictor.gpu.count 0 name one that does not, as values/cpu.yaml does
+{{- end }}
 {{- if and $image.repository (not (or $image.tag $image.digest)) }}
 runtime.image.tag: is required with runtime.image.repository, unless runtime.image.digest is set
 {{- end }}
@@ -186,8 +189,9 @@ remoteBackend.type: {{ .Values.remoteBackend.type }} is used by LMCache only; wi
 {{- if and $lmcache.enabled (eq $lmcache.serde "cachegen") (eq (int .Values.predictor.gpu.count) 0) }}
 lmcache.serde: cachegen compresses on the GPU, but predictor.gpu.count is 0; use naive
 {{- end }}
-{{- if and $lmcache.enabled .Values.model.maxModelLen (lt (int .Values.model.maxModelLen) (int $lmcache.chunkSize)) }}
-lmcache.chunkSize: no prompt is as long as a chunk of {{ int $lmcache.chunkSize }} tokens with model.maxModelLen {{ int .Values.model.maxModelLen }}, so nothing would be cached
+{{- $chunk := get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default 0 | int -}}
+{{- if and .Values.model.maxModelLen (lt (int .Values.model.maxModelLen) $chunk) }}
+lmcache.chunkSize: no prompt is as long as a chunk of {{ $chunk }} tokens with model.maxModelLen {{ int .Values.model.maxModelLen }}, so nothing would be cached
 {{- end }}
 {{- end }}
 
@@ -214,7 +218,7 @@ lmcache.config.remote_url: is set through remoteBackend.type {{ .Values.remoteBa
 {{- $limit := get .Values.predictor.resources.limits "memory" | default "" -}}
 {{- $bytes := include "lmcache-kserve.bytes" $limit | float64 -}}
 {{- if not (and (or (kindIs "float64" $size) (kindIs "int64" $size)) (gt (float64 $size) 0.0)) }}
-lmcache.config.max_local_cpu_size: must be a number above zero; other tiers exchange chunks through that memory
+{{ ternary "lmcache.config.max_local_cpu_size" "lmcache.localCpu.sizeGB" (hasKey .Values.lmcache.config "max_local_cpu_size") }}: must be a number above zero; other tiers exchange chunks through that memory
 {{- else if and $limit (eq $bytes 0.0) }}
 predictor.resources.limits.memory: {{ $limit | quote }} is not a quantity such as 24Gi
 {{- else if and $limit (le $bytes (mulf $size $workers 1073741824.0)) }}
@@ -226,8 +230,8 @@ predictor.resources.limits.memory: {{ $limit }} does not hold the CPU tier, lmca
 {{- define "lmcache-kserve.validate.disk" -}}
 {{- $disk := .Values.lmcache.localDisk -}}
 {{- if include "lmcache-kserve.lmcache.disk" . }}
-{{- if not $disk.sizeGB }}
-lmcache.localDisk.sizeGB: is required when lmcache.localDisk.enabled is true; LMCache ignores a disk without a size
+{{- if le (include "lmcache-kserve.number" (default 0 $disk.sizeGB) | float64) 0.0 }}
+lmcache.localDisk.sizeGB: is required, above zero, when lmcache.localDisk.enabled is true; LMCache ignores a disk without a size
 {{- end }}
 {{- if eq $disk.volume.type "existingClaim" }}
 {{- if not $disk.volume.existingClaim }}

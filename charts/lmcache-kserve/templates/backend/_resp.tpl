@@ -45,8 +45,8 @@ URL for LMCache's redis client, without credentials. The timeouts keep a dead ba
 {{- $values := get .context.Values.remoteBackend .type -}}
 {{- $tls := $values.external.tls -}}
 {{- $options := list
-      (printf "socket_connect_timeout=%s" (toJson $values.timeouts.connectSeconds))
-      (printf "socket_timeout=%s" (toJson $values.timeouts.commandSeconds)) -}}
+      (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
+      (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds)) -}}
 {{- $scheme := "redis" -}}
 {{- $database := 0 -}}
 {{- if not $values.deploy -}}

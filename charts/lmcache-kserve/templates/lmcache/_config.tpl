@@ -130,7 +130,7 @@ Input: dict "context" $ "factor" 1.0.
 {{- define "lmcache-kserve.lmcache.diskSize" -}}
 {{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" .context | int -}}
 {{- /* Rounded first, so that 10 x 1.1 is 11 and not 12. */ -}}
-{{- printf "%dGi" (mulf (default 0 .context.Values.lmcache.localDisk.sizeGB) $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
+{{- printf "%dGi" (mulf (include "lmcache-kserve.number" (default 0 .context.Values.lmcache.localDisk.sizeGB) | float64) $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
 {{- end }}
 
 {{/* Ephemeral storage that the disk tier takes from the node. Output: quantity or nothing. */}}

@@ -8,10 +8,10 @@ Mode in-process: LMCache as a vLLM connector inside each worker.
 chunk_size: {{ int .chunkSize }}
 local_cpu: {{ .localCpu.enabled }}
 # Also the pool through which chunks reach disk and backend: never 0, whatever local_cpu says.
-max_local_cpu_size: {{ toJson .localCpu.sizeGB }}
-{{- if .localDisk.enabled }}
+max_local_cpu_size: {{ include "lmcache-kserve.number" .localCpu.sizeGB }}
+{{- if and .localDisk.enabled .localDisk.sizeGB }}
 local_disk: {{ printf "file://%s" .localDisk.path | quote }}
-max_local_disk_size: {{ toJson .localDisk.sizeGB }}
+max_local_disk_size: {{ include "lmcache-kserve.number" .localDisk.sizeGB }}
 {{- end }}
 pre_caching_hash_algorithm: {{ .hashAlgorithm }}
 extra_config:
