@@ -261,8 +261,8 @@ class FakeReplica:
                 return
         self._store(request, keys, hits, len(prompt))
         words = answer_words(prompt, body["max_tokens"])
-        if faults.silent_in_outage and not store.up:
-            self._killed.wait(0.3)
+        while faults.silent_in_outage and not store.up and not self._killed.is_set():
+            self._killed.wait(0.01)
         if (faults.wrong_text_when_warm and hits) or (faults.wrong_text_in_outage and not store.up):
             words = ["wrong", *words]
         handler.stream(frames(" ".join(words), len(prompt)))
