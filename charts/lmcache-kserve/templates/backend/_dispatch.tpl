@@ -17,7 +17,7 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
   notes              commands that show what it holds, for NOTES.txt
 */}}
 
-{{/* Values of the chosen type. Input: dict "context" $ "type" "lmcache-server". Output: JSON dict. */}}
+{{/* Key of a type's values below remoteBackend: lmcacheServer. Input: the type, lmcache-server. */}}
 {{- define "lmcache-kserve.backend.valuesKey" -}}
 {{- $words := splitList "-" . -}}
 {{- $key := first $words -}}

@@ -4,11 +4,6 @@ Every template here takes dict "context" $ "type" "redis"; the type is also the 
 (<type>-server, <type>-cli) and of its values.
 */}}
 
-{{/* Values of the type. Output: JSON dict. */}}
-{{- define "lmcache-kserve.resp.values" -}}
-{{- get .context.Values.remoteBackend .type | toJson -}}
-{{- end }}
-
 {{- define "lmcache-kserve.resp.name" -}}
 {{- include "lmcache-kserve.names.of" (dict "context" .context "suffix" .type) -}}
 {{- end }}
