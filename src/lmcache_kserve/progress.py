@@ -41,7 +41,10 @@ class Stages:
         if self._bars.disable:
             elapsed = time.monotonic() - self._started
             self._console.print(
-                f"[{elapsed:6.1f} s] {stage} {done}/{total} {note}".rstrip(), markup=False, highlight=False
+                f"[{elapsed:6.1f} s] {stage} {done}/{total} {note}".rstrip(),
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
             return
         if stage not in self._tasks:

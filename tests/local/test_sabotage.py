@@ -40,7 +40,7 @@ def test_a_backend_at_a_closed_port_is_named(demo: Demo) -> None:
     outcome = demo(
         *QUICK,
         "--set",
-        "remoteBackend.redis.external.enabled=true,remoteBackend.redis.external.endpoint=127.0.0.1:1",
+        "remoteBackend.redis.deploy=false,remoteBackend.redis.external.endpoint=127.0.0.1:1,remoteBackend.redis.auth.enabled=false",
         "--set",
         "remoteBackend.waitSeconds=1",
     )
