@@ -16,7 +16,7 @@ def service_name(manifests: Manifests) -> str:
 
 
 @pytest.mark.parametrize("backend", ["none", *BACKENDS])
-@pytest.mark.parametrize("namespace", ["models", LONGEST_NAMESPACE])
+@pytest.mark.parametrize("namespace", ["n", LONGEST_NAMESPACE])
 @pytest.mark.parametrize("release", ["llm", LONGEST_RELEASE, "a" + "-1" * 26])
 def test_names_fit_the_longest_release_and_namespace(
     render: Render, release: str, namespace: str, backend: str
@@ -28,8 +28,11 @@ def test_names_fit_the_longest_release_and_namespace(
     assert len(f"{name}-predictor-{namespace}") <= 63
 
 
-def test_names_fit_when_everything_is_switched_on(render: Render) -> None:
-    manifests = render(EVERYTHING, release=LONGEST_RELEASE, namespace=LONGEST_NAMESPACE)
+@pytest.mark.parametrize("namespace", ["n", LONGEST_NAMESPACE])
+@pytest.mark.parametrize("backend", ["redis", "valkey"])
+def test_names_fit_when_everything_is_switched_on(render: Render, backend: str, namespace: str) -> None:
+    values = {**EVERYTHING, **remote_backend(backend, persistence={"enabled": True})}
+    manifests = render(values, release=LONGEST_RELEASE, namespace=namespace)
     assert policies.names_are_valid(manifests) == []
 
 
