@@ -52,8 +52,8 @@ class FakeClock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         self.slept.append(seconds)
-        # Lets other threads run, a thousandth of a second for any wait.
-        self._turn.wait(0.001)
+        # Other threads get a hundredth of a second of real time in any wait, however long.
+        self._turn.wait(0.01)
 
 
 def frames(text: str, prompt_tokens: int) -> list[str]:
