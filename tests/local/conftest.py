@@ -1,44 +1,14 @@
-"""Runs the command as a user does: a process of its own, with the real engine."""
-
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
+from running import COMMAND, Demo, Outcome
 
 from lmcache_kserve import resources
-from lmcache_kserve.local.process import OWNER_VARIABLE
-
-COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run of `demo` ended."""
-
-    code: int
-    output: str
-    report: dict[str, Any] | None
-
-    @property
-    def passed(self) -> set[str]:
-        """Ids of the checks that passed."""
-        return {check["id"] for check in (self.report or {}).get("checks", ()) if check["passed"]}
-
-    def check(self, check_id: str) -> dict[str, Any]:
-        """The check of that id."""
-        checks = (self.report or {}).get("checks", ())
-        return next(check for check in checks if check["id"] == check_id)
-
-
-Demo = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -77,15 +47,3 @@ def edited_chart(tmp_path: Path) -> Callable[[str, str, str], Path]:
         return chart
 
     return edit
-
-
-def processes_of_runs() -> list[psutil.Process]:
-    """Every process on this machine that a run of the harness started."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if OWNER_VARIABLE in process.environ() and process.pid != os.getpid():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import COMMAND, Demo, processes_of_runs
+from running import COMMAND, Demo, processes_of_runs
 
 from lmcache_kserve.waiting import wait_for
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Demo
+from running import Demo
 
 pytestmark = pytest.mark.local
 

@@ -1,7 +1,7 @@
 """The whole proof, for each way to configure the cache; three pairs, since `make demo` measures TTFT with twelve."""
 
 import pytest
-from conftest import Demo
+from running import Demo
 
 pytestmark = pytest.mark.local
 

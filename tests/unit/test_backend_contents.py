@@ -1,15 +1,17 @@
+import secrets
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
 
 from lmcache_kserve.backends import redis_contents, traits
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.ports import assign_ports
 from lmcache_kserve.local.plan import PodPlan
+from lmcache_kserve.local.ports import assign_ports
 from lmcache_kserve.local.programs import embedded_server
+
+PASSWORD = secrets.token_urlsafe()
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +21,10 @@ def server() -> Iterator[str]:
     )
     port = assign_ports([pod])["v"][6379]
     process = subprocess.Popen(
-        [embedded_server(), "--port", str(port), "--bind", "127.0.0.1", "--requirepass", "s3cret", "--save", ""],
+        [embedded_server(), "--port", str(port), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--save", ""],
         stdout=subprocess.DEVNULL,
     )
-    client = redis.Redis(port=port, password="s3cret")
+    client = redis.Redis(port=port, password=PASSWORD)
     for _ in range(100):
         try:
             client.ping()
@@ -37,18 +39,18 @@ def server() -> Iterator[str]:
 
 
 def test_a_servers_keys_and_bytes_are_counted(server: str) -> None:
-    contents = redis_contents(server, username=None, password="s3cret")
+    contents = redis_contents(server, username=None, password=PASSWORD)
     assert contents.entries == 8
     assert contents.size_bytes > 8000
 
 
 def test_a_wrong_password_is_a_message(server: str) -> None:
     with pytest.raises(HarnessError, match="cannot read the backend"):
-        redis_contents(server, username=None, password="wrong")
+        redis_contents(server, username=None, password="wrong")  # noqa: S106 - a password that no server has
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(HarnessError, match="127.0.0.1:1"):
+    with pytest.raises(HarnessError, match=r"127\.0\.0\.1:1"):
         redis_contents("redis://127.0.0.1:1/0", username=None, password=None)
 
 

@@ -34,8 +34,10 @@ def test_too_few_pairs_are_refused() -> None:
 
 @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
 def test_the_exit_code_says_whether_every_check_passed(
-    monkeypatch: pytest.MonkeyPatch, passed: bool, code: int
-) -> None:  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+    passed: bool,  # noqa: FBT001 - pytest passes it by name
+    code: int,
+) -> None:
     monkeypatch.setattr(demo, "run", lambda _options, *, console: passed)  # noqa: ARG005
     assert invoke("demo")[0] == code
 

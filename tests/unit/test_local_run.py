@@ -32,6 +32,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 """
 
 
+GREETING = "hello from web.models.svc:8080"
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
 def container(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
     return {
         "name": "main",
@@ -73,7 +77,7 @@ def started(tmp_path: Path, programs: Programs) -> Iterator[Any]:
         release = Release(
             namespace="models",
             directory=tmp_path,
-            configuration=Configuration(config_maps={"greeting": {"text": "hello from web.models.svc:8080"}}, secrets={}),
+            configuration=Configuration(config_maps={"greeting": {"text": GREETING}}, secrets={}),
             addresses=service_addresses([service], [pod_plan], ports, namespace="models"),
             programs=programs,
         )
@@ -100,7 +104,12 @@ def test_a_pod_serves_with_its_mounted_configuration_at_a_port_of_its_own(starte
 
 def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(started: Any) -> None:  # noqa: ANN401
     keep = {"name": "data", "mountPath": "/data"}
-    writes = {"name": "init", "image": "server:1", "volumeMounts": [keep], "command": ["sh", "-c", "echo files: $(ls /data); echo x > /data/x"]}
+    writes = {
+        "name": "init",
+        "image": "server:1",
+        "volumeMounts": [keep],
+        "command": ["sh", "-c", "echo files: $(ls /data); echo x > /data/x"],
+    }
     pod = started(plan(container(), init=[writes]))
     first = pod.process
     pod.kill()
@@ -168,8 +177,8 @@ def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
 def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    orphan = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}-1.00"})
-    own = subprocess.Popen(["sleep", "600"], env={**os.environ, "LMCACHE_KSERVE_OWNER": owner()})
+    orphan = subprocess.Popen(SLEEP, env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}-1.00"})
+    own = subprocess.Popen(SLEEP, env={**os.environ, "LMCACHE_KSERVE_OWNER": owner()})
     try:
         assert end_leftovers() == 1
         orphan.wait(5)

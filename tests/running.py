@@ -1,0 +1,47 @@
+"""Runs of the command as a user makes them: a process of its own, with the real engine."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from lmcache_kserve.local.process import OWNER_VARIABLE
+
+COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of `demo` ended."""
+
+    code: int
+    output: str
+    report: dict[str, Any] | None
+
+    @property
+    def passed(self) -> set[str]:
+        """Ids of the checks that passed."""
+        return {check["id"] for check in (self.report or {}).get("checks", ()) if check["passed"]}
+
+    def check(self, check_id: str) -> dict[str, Any]:
+        """The check of that id."""
+        checks = (self.report or {}).get("checks", ())
+        return next(check for check in checks if check["id"] == check_id)
+
+
+Demo = Callable[..., Outcome]
+
+
+def processes_of_runs() -> list[psutil.Process]:
+    """Every process on this machine that a run of the harness started."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if OWNER_VARIABLE in process.environ() and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
