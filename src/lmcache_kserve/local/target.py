@@ -28,6 +28,8 @@ from lmcache_kserve.target import Contents, LogLine
 BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
 MODE_ANNOTATION = "lmcache-kserve/mode"
 _METRICS_TIMEOUT_SECONDS = 10.0
+_SERVER_PROGRAMS = {"redis": "redis-server", "valkey": "valkey-server"}
+"""Programs of the backends that do not come with the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,9 @@ class LocalTarget:
     @property
     def versions(self) -> Mapping[str, str]:
         """Versions of everything that runs."""
-        return {**self.chart_versions, **self.engine.versions, **self._release.programs.versions()}
+        server = _SERVER_PROGRAMS.get(self.backend_type)
+        backend = {self.backend_type: self._release.programs.version(server)} if server else {}
+        return {**self.chart_versions, **self.engine.versions, **backend}
 
     @property
     def secrets(self) -> Sequence[str]:
