@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from types import MappingProxyType
 from typing import Literal
 
 import platformdirs
-from filelock import FileLock, Timeout
 
 from lmcache_kserve import resources
 from lmcache_kserve.engine_setup import (
@@ -30,12 +28,13 @@ from lmcache_kserve.engine_setup import (
     python_for_engine,
 )
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.exclusive import Exclusive
 
 ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
 """Environment variable that names the Python (or its environment's folder) in which vLLM and LMCache are installed."""
 
+_WAITING = "another process is making it, waiting"
 _MARKER = "lmcache-kserve-engine.json"  # written last: an environment without it is an interrupted installation
-_INSTALL_TIMEOUT_S = 3600
 _DESCRIBE_TIMEOUT_S = 120
 _MODEL_TIMEOUT_S = 600
 
@@ -100,17 +99,17 @@ def make_test_model(engine: Engine, progress: Progress) -> Path:
     script = resources.image_path() / "make_model.py"
     target = _cache() / "models" / f"tiny-{_digest([script])}"
     stage = "test model"
-    with _Exclusive(target, progress, stage):
+    with Exclusive(target, waiting=lambda: progress(stage, 0, 1, _WAITING)) as lock:
         if target.is_dir():
             progress(stage, 1, 1, "made earlier")
             return target
-        progress(stage, 0, 1, "made by the engine, seconds")
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            staged = Path(scratch) / target.name
-            done = _run_python(engine.python, [str(script), str(staged)], timeout_s=_MODEL_TIMEOUT_S)
-            if done.returncode != 0:
-                raise _with_output(HarnessError(f"The test model could not be made with {engine.python}."), done)
-            staged.rename(target)
+        progress(stage, 0, 1, "made by the engine, in seconds")
+        staged = target.with_suffix(".new")
+        shutil.rmtree(staged, ignore_errors=True)
+        done = _run_python(engine.python, [str(script), str(staged)], timeout_s=_MODEL_TIMEOUT_S, keep=lock.descriptor)
+        if done.returncode != 0:
+            raise _with_output(HarnessError(f"The test model could not be made with {engine.python}."), done)
+        staged.rename(target)
     progress(stage, 1, 1, "made")
     return target
 
@@ -120,13 +119,13 @@ def _cpu_engine(progress: Progress) -> Engine:
     python = python_for_engine()
     source = resources.image_path()
     home = _cache() / "engine" / _digest(_engine_files(source), salt=python.tag)
-    with _Exclusive(home, progress, STAGE):
+    with Exclusive(home, waiting=lambda: progress(STAGE, 0, 1, _WAITING)) as lock:
         if (engine := _installed(home)) is not None:
             return engine
         check_machine(home.parent)
         for other in sorted(home.parent.glob(f"*/{_MARKER}")):
             progress(STAGE, 0, 1, f"{other.parent} holds another version's engine and can be deleted")
-        install(home, source=source, python=python, progress=progress)
+        install(home, source=source, python=python, lock=lock, progress=progress)
         found = _describe(home / "bin" / "python")
         if not isinstance(found, Engine):
             raise HarnessError(f"The engine was installed in {home}, but {found}. Delete that folder and try again.")
@@ -196,11 +195,19 @@ def _describe(python: Path) -> Engine | str:
     return Engine(python, python.parent, found["device"], MappingProxyType(versions))
 
 
-def _run_python(python: Path, arguments: list[str], *, timeout_s: float) -> "subprocess.CompletedProcess[str]":
-    """Run an interpreter apart from this one's environment."""
-    environment = foreign_free_environment()
-    argv = [str(python), *arguments]
-    return subprocess.run(argv, env=environment, timeout=timeout_s, capture_output=True, text=True, check=False)
+def _run_python(
+    python: Path, arguments: list[str], *, timeout_s: float, keep: int | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run an interpreter apart from this one's environment; it inherits the file descriptor `keep`."""
+    return subprocess.run(
+        [str(python), *arguments],
+        env=foreign_free_environment(),
+        pass_fds=() if keep is None else (keep,),
+        timeout=timeout_s,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _with_output(error: HarnessError, done: "subprocess.CompletedProcess[str]") -> HarnessError:
@@ -218,28 +225,3 @@ def _digest(files: list[Path], *, salt: str = "") -> str:
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
-
-
-class _Exclusive:
-    """Lets one process at a time make a folder; the others say that they wait."""
-
-    def __init__(self, folder: Path, progress: Progress, stage: str) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(folder.with_suffix(".lock"))
-        self._progress = progress
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._progress(self._stage, 0, 1, "another process is making it, waiting")
-            try:
-                self._lock.acquire(timeout=_INSTALL_TIMEOUT_S)
-            except Timeout:
-                raise HarnessError(
-                    f"Another process has held {self._lock.lock_file} for {_INSTALL_TIMEOUT_S} s. End it and try again."
-                ) from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

@@ -15,6 +15,7 @@ from typing import Protocol
 from uv import find_uv_bin
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.exclusive import Exclusive
 
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 STAGE = "engine"
@@ -95,19 +96,22 @@ def check_machine(folder: Path) -> None:
         raise HarnessError(f"The CPU engine cannot run here: {'; '.join(problems)}.")
 
 
-def install(home: Path, *, source: Path, python: EnginePython, progress: Progress) -> None:
+def install(home: Path, *, source: Path, python: EnginePython, lock: Exclusive, progress: Progress) -> None:
     """Make the environment `home` anew from the requirements and the connector in `source`.
 
-    uv keeps what it downloaded, so repeating an interrupted installation costs seconds.
+    uv keeps what it downloaded, so repeating an interrupted installation costs seconds. Installers hold the lock as
+    well: one that outlives this process, killed, keeps the next installation waiting instead of working against it.
 
     Raises:
         HarnessError: a step failed; its notes hold the end of the installer's output.
     """
+    shutil.rmtree(home, ignore_errors=True)
+    run = partial(_run, keep=lock.descriptor)
     steps = (
-        ("Python environment", partial(_make_environment, home, python)),
-        ("torch", partial(_install_torch, home, source / "torch.txt")),
-        ("vLLM and LMCache", partial(_install, home, "--requirement", str(source / "requirements.txt"))),
-        ("CPU connector", partial(_install_connector, home, source / "connector")),
+        ("Python environment", partial(_make_environment, run, home, python)),
+        ("torch", partial(_install_torch, run, home, source / "torch.txt")),
+        ("vLLM and LMCache", partial(_install, run, home, "--requirement", str(source / "requirements.txt"))),
+        ("CPU connector", partial(_install_connector, run, home, source / "connector")),
     )
     for done, (name, step) in enumerate(steps):
         progress(STAGE, done, len(steps), name)
@@ -135,12 +139,23 @@ class _InstallerError(Exception):
         self.outputs = outputs
 
 
-def _make_environment(home: Path, python: EnginePython) -> None:
+class _Run(Protocol):
+    """Runs an installer in a folder."""
+
+    def __call__(self, argv: list[str], *, cwd: Path) -> None:
+        """Run it to its end.
+
+        Raises:
+            _InstallerError: it failed.
+        """
+
+
+def _make_environment(run: _Run, home: Path, python: EnginePython) -> None:
     # With pip in it (--seed), which knows the user's pip configuration.
-    _run([find_uv_bin(), "venv", "--clear", "--seed", "--python", python.request, str(home)], cwd=home.parent)
+    run([find_uv_bin(), "venv", "--seed", "--python", python.request, str(home)], cwd=home.parent)
 
 
-def _install_torch(home: Path, requirement: Path) -> None:
+def _install_torch(run: _Run, home: Path, requirement: Path) -> None:
     """Install torch's CPU build, which is not on PyPI.
 
     First with pip, which reads the user's pip configuration (a mirror, a folder of wheels) as uv does not; then from
@@ -148,33 +163,34 @@ def _install_torch(home: Path, requirement: Path) -> None:
     """
     pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--no-deps", "--no-compile", "--quiet"]
     try:
-        _run([*pip, "--disable-pip-version-check", "--requirement", str(requirement)], cwd=home)
+        run([*pip, "--disable-pip-version-check", "--requirement", str(requirement)], cwd=home)
     except _InstallerError as by_pip:
         try:
-            _install(home, "--index", PYTORCH_CPU_INDEX, "--requirement", str(requirement))
+            _install(run, home, "--index", PYTORCH_CPU_INDEX, "--requirement", str(requirement))
         except _InstallerError as by_uv:
             raise _InstallerError(*by_uv.outputs, *by_pip.outputs) from None
 
 
-def _install_connector(home: Path, source: Path) -> None:
+def _install_connector(run: _Run, home: Path, source: Path) -> None:
     # Built from a copy: setuptools writes beside the sources, and those may be read-only.
     copy = home / "connector"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("tests", "build", "*.egg-info", "__pycache__"))
-    _install(home, "--no-build-isolation", str(copy))
+    _install(run, home, "--no-build-isolation", str(copy))
 
 
-def _install(home: Path, *what: str) -> None:
+def _install(run: _Run, home: Path, *what: str) -> None:
     # Without dependencies: the lock names all of them, and leaves out some on purpose.
     uv = [find_uv_bin(), "pip", "install", "--no-progress", "--no-deps", "--python", str(home / "bin" / "python")]
-    _run([*uv, *what], cwd=home)
+    run([*uv, *what], cwd=home)
 
 
-def _run(argv: list[str], *, cwd: Path) -> None:
+def _run(argv: list[str], *, cwd: Path, keep: int) -> None:
     """Run an installer in a folder of the cache, where it meets no other project's configuration."""
     done = subprocess.run(
         argv,
         cwd=cwd,
         env=foreign_free_environment(),
+        pass_fds=(keep,),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -14,6 +14,7 @@ import pytest
 from lmcache_kserve import engine_setup, resources
 from lmcache_kserve.engine_setup import EnginePython, check_machine, install, python_for_engine
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.exclusive import Exclusive
 
 IMAGE = resources.image_path()
 
@@ -54,7 +55,8 @@ class Installers:
         return self.log.read_text(encoding="utf-8").splitlines()
 
     def install(self, told: Told) -> None:
-        install(self.home, source=IMAGE, python=EnginePython("/some/python", "3.11"), progress=told)
+        with Exclusive(self.home, waiting=lambda: None) as lock:
+            install(self.home, source=IMAGE, python=EnginePython("/some/python", "3.11"), lock=lock, progress=told)
 
     def _make_python(self) -> str:
         body = self._body("python", "")
@@ -86,7 +88,7 @@ def test_the_engine_is_installed_from_the_lock_without_dependencies(installers: 
     pip = "python -m pip install --no-deps --no-compile --quiet --disable-pip-version-check"
     into = f"uv pip install --no-progress --no-deps --python {installers.home}/bin/python"
     assert installers.calls == [
-        f"uv venv --clear --seed --python /some/python {installers.home}",
+        f"uv venv --seed --python /some/python {installers.home}",
         f"{pip} --requirement {IMAGE}/torch.txt",
         f"{into} --requirement {IMAGE}/requirements.txt",
         f"{into} --no-build-isolation {installers.home}/connector",
@@ -133,6 +135,24 @@ def test_a_failed_step_names_the_remedy_and_quotes_the_installer(
         installers.install(Told())
 
     assert raised.value.__notes__ == [output]
+
+
+def test_what_an_interrupted_installation_left_is_removed_first(installers: Installers) -> None:
+    leftover = installers.home / "lib" / "half"
+    leftover.mkdir(parents=True)
+
+    installers.install(Told())
+
+    assert not leftover.exists()
+
+
+def test_an_installer_holds_the_lock_in_case_it_outlives_the_harness(tmp_path: Path, installers: Installers) -> None:
+    script(installers.uv, f"readlink /proc/$$/fd/* >> {tmp_path}/open; exit 1")
+
+    with pytest.raises(HarnessError):
+        installers.install(Told())
+
+    assert str(installers.home.with_suffix(".lock")) in (tmp_path / "open").read_text(encoding="utf-8").splitlines()
 
 
 def test_installers_do_not_see_the_harness_environment(
