@@ -29,6 +29,7 @@ _MODEL_STAND_IN = "model"
 
 _WARMUP_PAIRS = 1
 _TRAFFIC_INTERVAL_S = 1.0
+_SURVIVOR_INTERVAL_S = 5.0
 """Denser traffic would take the processor from the engine that starts again beside it."""
 
 
@@ -74,6 +75,7 @@ def run(options: Options, *, console: Console) -> bool:
                     warmup_pairs=_WARMUP_PAIRS,
                     prompt_tokens=options.prompt_tokens,
                     traffic_interval_s=_TRAFFIC_INTERVAL_S,
+                    survivor_interval_s=_SURVIVOR_INTERVAL_S,
                 ),
                 progress=stages.update,
             )
