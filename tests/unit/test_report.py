@@ -138,6 +138,12 @@ def test_an_openmp_setting_that_differs_between_engines_is_told() -> None:
     assert "engines differ" in render_html(report(seen))
 
 
+def test_whose_home_folder_it_was_made_in_is_not_told() -> None:
+    engine = replace(facts("predictor-0"), arguments=("server", f"--model={Path.home()}/models/tiny"))
+    (told,) = document(report(replace(evidence(), replicas=(engine,))))["engines"]
+    assert told["arguments"] == ["server", "--model=~/models/tiny"]
+
+
 def test_the_documentation_describes_every_field_of_the_schema() -> None:
     root = Path(__file__).parents[2]
     schema = json.loads((root / "src/lmcache_kserve/report/report.schema.json").read_text(encoding="utf-8"))

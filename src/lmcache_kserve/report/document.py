@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -130,9 +131,14 @@ def _engine(facts: ReplicaFacts) -> dict[str, Any]:
     return {
         "name": facts.name,
         "role": facts.role,
-        "arguments": list(facts.arguments),
-        "environment": dict(facts.environment),
+        "arguments": [_without_home(argument) for argument in facts.arguments],
+        "environment": {name: _without_home(value) for name, value in facts.environment.items()},
     }
+
+
+def _without_home(text: str) -> str:
+    """Paths as anybody may see them: a report is passed on, and whose home folder it was made in is nobody's business."""
+    return text.replace(str(Path.home()), "~")
 
 
 def _check(check: Check) -> dict[str, Any]:
