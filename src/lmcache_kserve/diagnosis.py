@@ -103,7 +103,7 @@ def _refused(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 _BACKEND,
                 f"{replica} cannot reach {place}: is that the endpoint of the {backend} backend, is it up, and do "
-                f"network policies let it through? (remoteBackend.{backend})",
+                f"network policies let it through? ({_values_key(backend)})",
             )
             return
 
@@ -117,7 +117,7 @@ def _slow(evidence: Evidence) -> Iterator[Finding]:
             _BACKEND,
             f"the {backend} backend answered {slow[0][0]} too late {len(slow)} time(s), and what was being stored or "
             "loaded was given up: the machine or the backend is overloaded, or its client waits too short "
-            f"(remoteBackend.{backend}.timeouts.commandSeconds)",
+            f"({_values_key(backend)}.timeouts.commandSeconds)",
         )
 
 
@@ -195,6 +195,12 @@ _DETECTORS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     _one_replica,
     _nothing_logged,
 )
+
+
+def _values_key(backend: str) -> str:
+    """Where the chart's values configure a type of backend: `remoteBackend.lmcacheServer` for lmcache-server."""
+    first, *others = backend.split("-")
+    return f"remoteBackend.{first}{''.join(word.capitalize() for word in others)}"
 
 
 def _listed(names: list[str]) -> str:

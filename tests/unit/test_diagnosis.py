@@ -57,6 +57,14 @@ def test_a_backend_that_refuses_connections_is_named_with_its_address() -> None:
         assert "remoteBackend.redis" in causes(seen, check)
 
 
+def test_the_values_of_a_backend_are_named_as_the_chart_spells_them() -> None:
+    good = evidence()
+    refused = log("predictor-0", "LMCache WARNING: Error 111 connecting to 127.0.0.1:1. Refused.")
+    seen = replace(good, subject=replace(good.subject, backend_type="lmcache-server"), logs=(refused,))
+
+    assert "(remoteBackend.lmcacheServer)" in causes(seen)
+
+
 def test_a_refusal_of_asyncio_is_understood_too() -> None:
     text = "ConnectionRefusedError: [Errno 111] Connect call failed ('10.0.0.7', 65432)"
 
