@@ -12,6 +12,12 @@ help: ## List the targets
 demo: $(UV) ## Run the rendered chart on this machine and prove the shared cache; report in $(OUT)/
 	$(LK) demo --out $(OUT) $(DEMO_ARGS)
 
+.PHONY: record
+record: demo ## Run the demo and put its report and plot where the README quotes them
+	mkdir -p docs/reports docs/images
+	cp $(OUT)/report.json docs/reports/demo.json
+	cp $(OUT)/ttft.svg docs/images/ttft.svg
+
 .PHONY: test
 test: $(UV) ## Unit and chart tests
 	$(RUN) pytest -n 2 --dist worksteal

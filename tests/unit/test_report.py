@@ -251,8 +251,14 @@ def test_all_files_are_written_into_a_folder_that_need_not_exist(tmp_path: Path)
         "report.html",
         "report.json",
         "report.xml",
+        "ttft.svg",
     ]
     assert json.loads(written.json.read_text(encoding="utf-8"))["command"] == COMMAND
+
+
+def test_a_report_without_pairs_has_no_picture(tmp_path: Path) -> None:
+    assert write(report(stopped()), tmp_path).plot is None
+    assert not (tmp_path / "ttft.svg").exists()
 
 
 @pytest.mark.parametrize(("name", "start"), [("plot.png", b"\x89PNG"), ("plot.svg", b"<?xml")])

@@ -31,18 +31,26 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """The files of a report."""
+    """The files of a report; `plot` is None where no pair was measured."""
 
     json: Path
     html: Path
     junit: Path
+    plot: Path | None
 
 
 def write(report: Report, directory: Path) -> Written:
-    """Write report.json, report.html and report.xml into `directory`, which is made where it is missing."""
+    """Write report.json, report.html, report.xml and ttft.svg into `directory`, which is made where it is missing."""
     directory.mkdir(parents=True, exist_ok=True)
-    written = Written(json=directory / "report.json", html=directory / "report.html", junit=directory / "report.xml")
+    written = Written(
+        json=directory / "report.json",
+        html=directory / "report.html",
+        junit=directory / "report.xml",
+        plot=directory / "ttft.svg" if report.evidence.pairs else None,
+    )
     written.json.write_text(dump_json(report), encoding="utf-8")
     written.html.write_text(render_html(report), encoding="utf-8")
     written.junit.write_text(render_junit(report), encoding="utf-8")
+    if written.plot:
+        save_plot(report.evidence.pairs, written.plot)
     return written

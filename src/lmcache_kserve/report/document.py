@@ -137,7 +137,7 @@ def _engine(facts: ReplicaFacts) -> dict[str, Any]:
 
 
 def _without_home(text: str) -> str:
-    """Paths as anybody may see them: a report is passed on, and whose home folder it was made in is nobody's business."""
+    """Paths as anybody may see them: a report is passed on, and in whose home folder it was made is private."""
     return text.replace(str(Path.home()), "~")
 
 
