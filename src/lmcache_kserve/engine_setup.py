@@ -78,10 +78,11 @@ def check_machine(folder: Path) -> None:
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine not in _MACHINES or _glibc() < _OLDEST_GLIBC:
         libc = " ".join(part for part in platform.libc_ver() if part) or "another C library"
+        oldest = ".".join(map(str, _OLDEST_GLIBC))
         problems.append(
-            f"vLLM's CPU build runs on Linux on {' or '.join(_MACHINES)} with glibc {'.'.join(map(str, _OLDEST_GLIBC))} or "
-            f"newer and this is {system} on {machine} with {libc}; on macOS and Windows use a Linux virtual machine, on "
-            "Alpine another distribution"
+            f"vLLM's CPU build runs on Linux on {' or '.join(_MACHINES)} with glibc {oldest} or newer and this is "
+            f"{system} on {machine} with {libc}; on macOS and Windows use a Linux virtual machine, on Alpine another "
+            "distribution"
         )
     else:
         if machine == "x86_64" and "avx2" not in _cpu_flags():
