@@ -122,7 +122,7 @@ class Server(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the library
+    def process_request(self, request: Any, client_address: Any) -> None:
         self._open.append(request)
         super().process_request(request, client_address)
 
@@ -145,7 +145,7 @@ def with_no_error(action: Callable[[], object]) -> None:
 
 
 @contextmanager
-def serving(behaviour: Behaviour, **options: Any) -> Iterator[Server]:  # noqa: ANN401 - passed on
+def serving(behaviour: Behaviour, **options: Any) -> Iterator[Server]:
     """A server for the time of a `with` block."""
     server = Server(behaviour, **options)
     threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01), daemon=True).start()

@@ -105,7 +105,7 @@ def scenario_name(file: Path) -> str:
     return str(file.relative_to(REPOSITORY if file.is_relative_to(REPOSITORY / "values") else CHART))
 
 
-def remote_backend(kind: str, **values: Any) -> dict[str, Any]:  # noqa: ANN401 (any value of the chart)
+def remote_backend(kind: str, **values: Any) -> dict[str, Any]:
     """Values that choose a backend and set what is below its key."""
     key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
     return {"remoteBackend": {"type": kind, key: values}}

@@ -51,7 +51,7 @@ class PromptSource:
 
     def __init__(self, seed: int) -> None:
         # Not for secrets: repeatable on purpose.
-        self._random = random.Random(seed)  # noqa: S311
+        self._random = random.Random(seed)  # noqa: S311 - prompts, not secrets
 
     def fresh(self, words: int) -> str:
         """A prompt of `words` words, never made before; all prompts of as many words have as many tokens."""

@@ -93,7 +93,7 @@ def lower_bound(samples: Sequence[float], *, quantile: float = _LOWER_BOUND, res
     """
     _enough(samples)
     # A fixed seed: the same samples always give the same verdict.
-    source = random.Random(_SEED)  # noqa: S311
+    source = random.Random(_SEED)  # noqa: S311 - a bootstrap, not a secret
     medians = sorted(statistics.median(source.choices(samples, k=len(samples))) for _ in range(resamples))
     return medians[int(quantile * resamples)]
 

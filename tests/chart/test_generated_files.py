@@ -26,7 +26,7 @@ def generator() -> ModuleType:
     return module
 
 
-def documented(schema: dict[str, Any], values: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401
+def documented(schema: dict[str, Any], values: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
     """Every value with a row of its own: key, default, description."""
     for name, node in schema["properties"].items():
         key = f"{path}.{name}".removeprefix(".")

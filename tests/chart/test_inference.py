@@ -13,7 +13,7 @@ def predictor(render: Render, values: dict[str, Any] | None = None) -> dict[str,
     return spec
 
 
-def command_line(render: Render, server: str, **values: Any) -> list[str]:  # noqa: ANN401 (any value of the chart)
+def command_line(render: Render, server: str, **values: Any) -> list[str]:
     """The command line without a launcher in front."""
     runtime = {"server": server, **values.pop("runtime", {})}
     return pod(render({"remoteBackend": {"type": "none"}, "runtime": runtime, **values})).command_line
@@ -123,7 +123,7 @@ def test_without_gpus_none_are_requested(render: Render) -> None:
 
 def test_shared_memory_is_mounted_in_memory_with_a_bound(render: Render) -> None:
     manifests = render({"runtime": {"shm": {"sizeLimit": "8Gi"}}})
-    (mount,) = (m for m in pod(manifests).container["volumeMounts"] if m["mountPath"] == "/dev/shm")  # noqa: S108
+    (mount,) = (m for m in pod(manifests).container["volumeMounts"] if m["mountPath"] == "/dev/shm")  # noqa: S108 - a mount path
     (volume,) = (v for v in pod(manifests).spec["volumes"] if v["name"] == mount["name"])
     assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
 

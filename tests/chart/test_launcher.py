@@ -139,12 +139,12 @@ def test_a_secret_across_the_pieces_of_an_endless_line_is_masked() -> None:
 
 
 def test_a_longer_secret_is_not_left_half_masked_by_a_shorter_one() -> None:
-    variables = with_password("abc", HF_TOKEN="abcdef", LAUNCHER_REDACT="REMOTE_BACKEND_PASSWORD,HF_TOKEN")  # noqa: S106
+    variables = with_password("abc", HF_TOKEN="abcdef", LAUNCHER_REDACT="REMOTE_BACKEND_PASSWORD,HF_TOKEN")  # noqa: S106 - no server has this password
     assert launch("import sys; print(sys.argv[1])", variables, ("abcdef abc",)).stdout == "*** ***\n"
 
 
 def test_other_secrets_are_masked_but_kept_for_the_server() -> None:
-    variables = with_password(HF_TOKEN="hf_0123", LAUNCHER_REDACT="REMOTE_BACKEND_PASSWORD, HF_TOKEN")  # noqa: S106
+    variables = with_password(HF_TOKEN="hf_0123", LAUNCHER_REDACT="REMOTE_BACKEND_PASSWORD, HF_TOKEN")  # noqa: S106 - no server has this password
     assert launch(COMPARE, variables, ("HF_TOKEN", "hf_0123")).stdout == "True\n"
     assert launch("import os; print(os.environ['HF_TOKEN'])", variables).stdout == "***\n"
 

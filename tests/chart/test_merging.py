@@ -114,7 +114,7 @@ def test_labels_of_the_user_cannot_break_selectors(render: Render) -> None:
 
 
 @pytest.mark.parametrize("as_text", [False, True], ids=["object", "text"])
-def test_extra_objects_are_rendered_with_their_templates(render: Render, as_text: bool) -> None:  # noqa: FBT001
+def test_extra_objects_are_rendered_with_their_templates(render: Render, as_text: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     extra: Any = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

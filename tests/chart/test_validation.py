@@ -25,17 +25,17 @@ class Problem:
     namespace: str = "models"
 
 
-def problem(*named: str, namespace: str = "models", **values: Any) -> Problem:  # noqa: ANN401 (any value of the chart)
+def problem(*named: str, namespace: str = "models", **values: Any) -> Problem:
     return Problem(named=named, values=values, namespace=namespace)
 
 
-def backend(kind: str, *named: str, **values: Any) -> Problem:  # noqa: ANN401 (any value of the chart)
+def backend(kind: str, *named: str, **values: Any) -> Problem:
     key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
     paths = (f"remoteBackend.{key}.{name}" for name in named)
     return Problem(named=tuple(paths), values=remote_backend(kind, **values))
 
 
-def variable(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 (any field of a variable)
+def variable(**fields: Any) -> dict[str, Any]:
     return {"env": [fields]}
 
 
@@ -43,7 +43,7 @@ def arguments(*values: str) -> dict[str, Any]:
     return {"extraArgs": list(values)}
 
 
-def scaling(**values: Any) -> dict[str, Any]:  # noqa: ANN401 (any value below autoscaling)
+def scaling(**values: Any) -> dict[str, Any]:
     return {"autoscaling": {"enabled": True, **values}}
 
 

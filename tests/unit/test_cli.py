@@ -38,7 +38,7 @@ def test_the_exit_code_says_whether_every_check_passed(
     passed: bool,  # noqa: FBT001 - pytest passes it by name
     code: int,
 ) -> None:
-    monkeypatch.setattr(demo, "run", lambda _options, *, console: passed)  # noqa: ARG005
+    monkeypatch.setattr(demo, "run", lambda _options, *, console: passed)  # noqa: ARG005 - the signature of what it replaces
     assert invoke("demo")[0] == code
 
 

@@ -12,7 +12,7 @@ def answering(lines: list[str]) -> Behaviour:
     return lambda handler, _: handler.stream(lines)
 
 
-def complete(behaviour: Behaviour, **options: Any) -> Any:  # noqa: ANN401 - whatever the client returns
+def complete(behaviour: Behaviour, **options: Any) -> Any:
     with serving(behaviour, **options) as server, CompletionClient(server.url, model="tiny") as client:
         return client.complete("a prompt", request_id="lmk-1", max_tokens=4)
 

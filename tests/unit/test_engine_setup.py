@@ -223,7 +223,7 @@ def test_a_machine_that_can_run_the_engine_passes(
     check_machine(tmp_path)
 
 
-def describe_machine(monkeypatch: pytest.MonkeyPatch, **change: Any) -> None:  # noqa: ANN401
+def describe_machine(monkeypatch: pytest.MonkeyPatch, **change: Any) -> None:
     machine: dict[str, Any] = {"system": "Linux", "machine": "x86_64", "libc_ver": ("glibc", "2.36"), "flags": {"avx2"}}
     machine |= {"libnuma": True, "free": 100 * 1024**3} | change
 

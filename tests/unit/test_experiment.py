@@ -45,7 +45,7 @@ def prove(target: FakeTarget, *, baseline: FakeTarget | None = None, options: Op
     return Run(evidence, steps)
 
 
-def run(faults: Faults | None = None, **release: Any) -> Run:  # noqa: ANN401 - passed on
+def run(faults: Faults | None = None, **release: Any) -> Run:
     with FakeTarget(faults=faults, **release) as target:
         return prove(target)
 
@@ -304,7 +304,7 @@ def test_every_client_is_closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> N
     closed: list[CompletionClient] = []
     open_client, close_client = CompletionClient.__init__, CompletionClient.close
 
-    def opening(self: CompletionClient, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
+    def opening(self: CompletionClient, *arguments: Any, **options: Any) -> None:
         opened.append(self)
         open_client(self, *arguments, **options)
 

@@ -14,7 +14,7 @@ def release(*, model: dict[str, Any] | None = None, runtime: dict[str, Any] | No
         "command": ["python3"],
         "args": ["--served-model-name={{.Name}}"],
         "env": [{"name": "SEED", "value": "0"}, {"name": "LEVEL", "value": "INFO"}],
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108 - a mount path
         "resources": {"limits": {"cpu": "1", "memory": "2Gi"}},
     }
     return Manifests(
@@ -68,7 +68,7 @@ def test_environment_merges_by_name_and_the_inference_service_wins() -> None:
 def test_volumes_mounts_and_resources_of_both_sides_are_kept() -> None:
     pod = predictor_pod(release())
     assert [volume["name"] for volume in pod.spec["volumes"]] == ["shm", "config"]
-    assert [mount["mountPath"] for mount in pod.container["volumeMounts"]] == ["/dev/shm", "/lmcache"]  # noqa: S108
+    assert [mount["mountPath"] for mount in pod.container["volumeMounts"]] == ["/dev/shm", "/lmcache"]  # noqa: S108 - a mount path
     assert pod.container["resources"]["limits"] == {"cpu": "1", "memory": "6Gi"}
 
 

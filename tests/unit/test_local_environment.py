@@ -12,7 +12,7 @@ CONFIGURATION = Configuration(
 )
 
 
-def resolve(*env: dict[str, Any], **container: Any) -> dict[str, str]:  # noqa: ANN401
+def resolve(*env: dict[str, Any], **container: Any) -> dict[str, str]:
     return resolve_environment(
         {"name": "main", "env": list(env), **container},
         configuration=CONFIGURATION,

@@ -36,7 +36,7 @@ GREETING = "hello from web.models.svc:8080"
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
-def container(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def container(**changes: Any) -> dict[str, Any]:
     return {
         "name": "main",
         "image": "server:1",
@@ -96,13 +96,13 @@ def read(pod: LocalPod) -> str:
     return httpx2.get(f"http://127.0.0.1:{pod.local_port(8080)}", trust_env=False).text
 
 
-def test_a_pod_serves_with_its_mounted_configuration_at_a_port_of_its_own(started: Any) -> None:  # noqa: ANN401
+def test_a_pod_serves_with_its_mounted_configuration_at_a_port_of_its_own(started: Any) -> None:
     pod = started(plan(container()))
     assert read(pod) == f"hello from 127.0.0.1:{pod.local_port(8080)}"
     assert "serving" in [line.text for line in pod.log.lines()]
 
 
-def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(started: Any) -> None:  # noqa: ANN401
+def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(started: Any) -> None:
     keep = {"name": "data", "mountPath": "/data"}
     writes = {
         "name": "init",
@@ -116,41 +116,41 @@ def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(st
     assert first.exit_code == -signal.SIGKILL
     pod.start()
     assert read(pod).startswith("hello")
-    init_log = (pod._release.directory / "logs" / "web-0.init.log").read_text()  # noqa: SLF001
+    init_log = (pod._release.directory / "logs" / "web-0.init.log").read_text()  # noqa: SLF001 - the folder and the process are what is tested
     assert init_log.count("files:") == 2
     assert "files: x" not in init_log
 
 
-def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -> None:  # noqa: ANN401
+def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -> None:
     broken = container(command=["python3", "-c", "import sys; print('no such model'); sys.exit(3)"])
     with pytest.raises(HarnessError, match=r"ended with code 3(.|\n)*no such model"):
         started(plan(broken))
 
 
-def test_a_failing_init_container_stops_the_pod(started: Any) -> None:  # noqa: ANN401
+def test_a_failing_init_container_stops_the_pod(started: Any) -> None:
     fails = {"name": "init", "image": "server:1", "command": ["sh", "-c", "echo cannot reach; exit 1"]}
     with pytest.raises(HarnessError, match=r"web-0/init ended with code 1(.|\n)*cannot reach"):
         started(plan(container(), init=[fails]))
 
 
-def test_a_port_that_no_argument_names_is_refused_before_anything_starts(started: Any) -> None:  # noqa: ANN401
+def test_a_port_that_no_argument_names_is_refused_before_anything_starts(started: Any) -> None:
     with pytest.raises(HarnessError, match="port 8080, but no argument names it"):
         started(plan(container(args=[])))
 
 
-def test_an_image_entrypoint_is_refused(started: Any) -> None:  # noqa: ANN401
+def test_an_image_entrypoint_is_refused(started: Any) -> None:
     entrypoint = container()
     del entrypoint["command"]
     with pytest.raises(HarnessError, match="entrypoint of image server:1"):
         started(plan(entrypoint))
 
 
-def test_a_missing_program_is_refused_by_name(started: Any) -> None:  # noqa: ANN401
+def test_a_missing_program_is_refused_by_name(started: Any) -> None:
     with pytest.raises(HarnessError, match="'mooncake_master'"):
         started(plan(container(command=["mooncake_master", "8080"])))
 
 
-def test_a_volume_without_a_local_counterpart_is_refused(started: Any) -> None:  # noqa: ANN401
+def test_a_volume_without_a_local_counterpart_is_refused(started: Any) -> None:
     pod_plan = plan(container())
     pod_plan.spec["volumes"][0] = {"name": "greeting", "hostPath": {"path": "/"}}
     with pytest.raises(HarnessError, match="hostPath volume"):
@@ -168,7 +168,7 @@ def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
     )
     while not process.log.lines():
         assert process.exit_code is None
-    children = psutil.Process(process._process.pid).children()  # noqa: SLF001
+    children = psutil.Process(process._process.pid).children()  # noqa: SLF001 - the folder and the process are what is tested
     assert len(children) == 1
     process.kill()
     assert not children[0].is_running() or children[0].status() == psutil.STATUS_ZOMBIE

@@ -132,7 +132,7 @@ REDIS = "Deployment/llm-redis containers[redis]"
 Change = Callable[[Release], object]
 
 
-def volume(name: str, **source: Any) -> dict[str, Any]:  # noqa: ANN401 (any volume source)
+def volume(name: str, **source: Any) -> dict[str, Any]:
     return {"name": name, **source}
 
 

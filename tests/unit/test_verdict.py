@@ -23,7 +23,7 @@ from lmcache_kserve.verdict import CHECKS, Check, Thresholds, judge
 T = TypeVar("T")
 
 
-def judged(seen: Evidence, **limits: Any) -> dict[str, Check]:  # noqa: ANN401 - thresholds of several types
+def judged(seen: Evidence, **limits: Any) -> dict[str, Check]:
     return {check.id: check for check in judge(seen, Thresholds(**limits))}
 
 
@@ -187,7 +187,7 @@ def test_too_few_pairs_fail_and_name_the_option() -> None:
 
 
 class TestBackendOutage:
-    def outage(self, **changes: Any) -> dict[str, str]:  # noqa: ANN401 - fields of several types
+    def outage(self, **changes: Any) -> dict[str, str]:
         good = evidence()
         return failed(replace(good, outage=replace(of(good.outage, Outage), **changes)))
 
@@ -219,7 +219,7 @@ class TestBackendOutage:
 
 
 class TestReplicaKill:
-    def kill(self, **changes: Any) -> dict[str, str]:  # noqa: ANN401 - fields of several types
+    def kill(self, **changes: Any) -> dict[str, str]:
         good = evidence()
         return failed(replace(good, kill=replace(of(good.kill, ReplicaKill), **changes)))
 

@@ -201,7 +201,7 @@ def _caches(
     return caches if fill is None else [torch.full_like(cache, fill) for cache in caches]
 
 
-def _memory(connector: PagedCpuConnector, tokens: int, dtype: torch.dtype, fill: float = 0) -> Any:  # noqa: ANN401
+def _memory(connector: PagedCpuConnector, tokens: int, dtype: torch.dtype, fill: float = 0) -> Any:  # noqa: ANN401 - LMCache's memory object has no types
     return SimpleNamespace(
         tensor=torch.full(connector.get_shape(tokens), fill, dtype=dtype),
         metadata=SimpleNamespace(fmt=MemoryFormat.KV_2LTD),

@@ -58,7 +58,7 @@ def _written_by_vllm(shape: CacheShape, keys_and_values: Tensor, slots: Tensor) 
     return cache
 
 
-def _memory(connector: PagedCpuConnector, tokens: int, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _memory(connector: PagedCpuConnector, tokens: int, dtype: torch.dtype) -> Any:  # noqa: ANN401 - LMCache's memory object has no types
     return SimpleNamespace(
         tensor=torch.zeros(connector.get_shape(tokens), dtype=dtype),
         metadata=SimpleNamespace(fmt=MemoryFormat.KV_2LTD),

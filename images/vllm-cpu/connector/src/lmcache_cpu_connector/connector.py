@@ -30,7 +30,7 @@ logger = init_logger(__name__)
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
+class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]  # LMCache is not typed
     """Copies KV between vLLM's CPU cache and LMCache's memory objects.
 
     Raises:
@@ -59,7 +59,7 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         """Shape of the memory object for so many tokens."""
         return torch.Size([2, self._layers, num_tokens, self._heads * self._head_size])
 
-    def initialize_kvcaches_ptr(self, **kwargs: Any) -> None:  # noqa: ANN401
+    def initialize_kvcaches_ptr(self, **kwargs: Any) -> None:  # noqa: ANN401 - the signature is LMCache's
         """Remember vLLM's cache tensors, one per layer, when they are given.
 
         Raises:
@@ -85,7 +85,7 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         )
 
     @torch.inference_mode()
-    def from_gpu(self, memory_obj: MemoryObj, start: int, end: int, **kwargs: Any) -> None:  # noqa: ANN401
+    def from_gpu(self, memory_obj: MemoryObj, start: int, end: int, **kwargs: Any) -> None:  # noqa: ANN401 - the signature is LMCache's
         """Copy tokens `start` to `end` out of vLLM's cache into the memory object."""
         cache = self._bind(**kwargs)
         rows, slots = _present(kwargs["slot_mapping"], start, end)
@@ -94,7 +94,7 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
                 self._tokens(memory_obj, kind, layer)[rows] = order.read(pages[kind], slots)
 
     @torch.inference_mode()
-    def to_gpu(self, memory_obj: MemoryObj, start: int, end: int, **kwargs: Any) -> None:  # noqa: ANN401
+    def to_gpu(self, memory_obj: MemoryObj, start: int, end: int, **kwargs: Any) -> None:  # noqa: ANN401 - the signature is LMCache's
         """Copy tokens `start` to `end` from the memory object into vLLM's cache, but none that vLLM holds already."""
         cache = self._bind(**kwargs)
         first = max(start, kwargs.get("vllm_cached_tokens", 0))
@@ -108,7 +108,7 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         memory_objs: Sequence[MemoryObj],
         starts: Sequence[int],
         ends: Sequence[int],
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - the signature is LMCache's
     ) -> None:
         """`from_gpu` for several chunks."""
         for memory_obj, start, end in zip(memory_objs, starts, ends, strict=True):
@@ -119,13 +119,13 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]
         memory_objs: Sequence[MemoryObj],
         starts: Sequence[int],
         ends: Sequence[int],
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401 - the signature is LMCache's
     ) -> None:
         """`to_gpu` for several chunks."""
         for memory_obj, start, end in zip(memory_objs, starts, ends, strict=True):
             self.to_gpu(memory_obj, start, end, **kwargs)
 
-    def _bind(self, **kwargs: Any) -> "_BoundCache":  # noqa: ANN401
+    def _bind(self, **kwargs: Any) -> "_BoundCache":  # noqa: ANN401 - the signature is LMCache's
         self.initialize_kvcaches_ptr(**kwargs)
         if self._cache is None:
             raise ValueError("LMCache passed no kvcaches: vLLM has registered no KV cache with it")
@@ -194,7 +194,7 @@ def _words(things: Iterable[object]) -> str:
 def vllm_cache_writer(shape: CacheShape, dtype: torch.dtype) -> CacheWriter:
     """The kernel with which vLLM's attention layers of this geometry put keys and values into the cache."""
     from vllm import _custom_ops as ops  # noqa: PLC0415 - vLLM loads this module only inside its worker
-    from vllm.v1.attention.backends.cpu_attn import _get_attn_isa  # noqa: PLC0415
+    from vllm.v1.attention.backends.cpu_attn import _get_attn_isa  # noqa: PLC0415 - loaded only inside a vLLM server
 
     isa = _get_attn_isa(dtype, shape.block_size, shape.head_size)
 

@@ -38,7 +38,7 @@ def supply_cpu_connector(factory_module: ModuleType) -> None:
         return
 
     # Parameter names are LMCache's: callers pass some by keyword.
-    def create(config: Any, metadata: Any, engine: Any, layout_hints: Any = None) -> Any:  # noqa: ANN401
+    def create(config: Any, metadata: Any, engine: Any, layout_hints: Any = None) -> Any:  # noqa: ANN401 - the factory's types belong to LMCache
         try:
             return original(config, metadata, engine, layout_hints)
         except RuntimeError as error:
@@ -59,7 +59,7 @@ class _FactoryFinder(importlib.abc.MetaPathFinder):
         self,
         fullname: str,
         path: Sequence[str] | None,  # noqa: ARG002 - the import system's signature
-        target: ModuleType | None = None,  # noqa: ARG002
+        target: ModuleType | None = None,  # noqa: ARG002 - the import system's signature
     ) -> importlib.machinery.ModuleSpec | None:
         """Find the factory module as the other finders do, and no other module."""
         if fullname != FACTORY_MODULE:
