@@ -1,8 +1,10 @@
 """The command line: `lmcache-kserve`."""
 
+import os
+import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +43,14 @@ def demo(  # noqa: PLR0913 - one parameter per option
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Single value, as helm's --set: key=value; repeatable.")
     ] = None,
+    secrets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            help="Secret that a cluster would hold already: NAME/KEY=VALUE, or NAME/KEY for the value of the "
+            "environment variable KEY; repeatable.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Hugging Face id or folder of the model; by default a small one is made on the spot."),
@@ -65,9 +75,12 @@ def demo(  # noqa: PLR0913 - one parameter per option
     Needs no cluster, no container runtime and no root. Exits with 0 only if every check passed.
     """
     console = Console(stderr=True)
+    with _reported(console):
+        given = _parse_secrets(secrets or ())
     options = demo_run.Options(
         values_files=tuple(values or ()),
         settings=tuple(settings or ()),
+        secrets=given,
         model=model,
         pairs=pairs,
         prompt_tokens=prompt_tokens,
@@ -75,11 +88,39 @@ def demo(  # noqa: PLR0913 - one parameter per option
         keep=keep,
         out=out,
         chart=chart,
-        command=" ".join(["lmcache-kserve", *sys.argv[1:]]),
+        command=_without_secrets(["lmcache-kserve", *sys.argv[1:]], given),
     )
     with _reported(console):
         passed = demo_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
+
+
+def _parse_secrets(arguments: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read `NAME/KEY=VALUE` and `NAME/KEY` into data by key, by name.
+
+    Raises:
+        HarnessError: an argument has another form, or names an environment variable that is not set.
+    """
+    secrets: dict[str, dict[str, str]] = {}
+    for argument in arguments:
+        place, given, value = argument.partition("=")
+        name, _, key = place.partition("/")
+        if not name or not key:
+            raise HarnessError(f"--secret takes NAME/KEY=VALUE or NAME/KEY, not {place!r}")
+        if not given and key not in os.environ:
+            raise HarnessError(f"--secret {place} takes the value of the environment variable {key}, which is not set")
+        secrets.setdefault(name, {})[key] = value if given else os.environ[key]
+    return secrets
+
+
+def _without_secrets(words: Sequence[str], secrets: Mapping[str, Mapping[str, str]]) -> str:
+    """The command line for the report, its secrets replaced by `***`."""
+    command = shlex.join(words)
+    for value in sorted(
+        (value for data in secrets.values() for value in data.values() if value), key=len, reverse=True
+    ):
+        command = command.replace(value, "***")
+    return command
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ class Options:
 
     values_files: tuple[Path, ...]
     settings: tuple[str, ...]
+    secrets: Mapping[str, Mapping[str, str]]
     model: str | None
     pairs: int
     prompt_tokens: int
@@ -109,6 +110,7 @@ def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages)
             directory=folder / name,
             engine=engine,
             chart_versions=renderer.versions(),
+            given_secrets=options.secrets,
         )
         for name, manifests in releases.items()
     ]

@@ -26,6 +26,32 @@ def test_a_value_that_the_schema_does_not_know_is_named_before_anything_starts()
     assert "tpye" in output
 
 
+@pytest.mark.parametrize(
+    ("argument", "complaint"),
+    [("hf-secret", "NAME/KEY=VALUE"), ("/key=x", "NAME/KEY=VALUE"), ("hf-secret/NO_SUCH_VARIABLE", "which is not set")],
+)
+def test_a_secret_of_another_form_is_refused(argument: str, complaint: str) -> None:
+    code, output = invoke("demo", "--secret", argument)
+    assert code == 2
+    assert complaint in " ".join(output.split())
+
+
+def test_secrets_reach_the_run_but_not_the_reported_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[demo.Options] = []
+
+    def recorded(options: demo.Options, **_: object) -> bool:
+        seen.append(options)
+        return True
+
+    monkeypatch.setattr(demo, "run", recorded)
+    monkeypatch.setenv("HF_TOKEN", "hf_value")
+    arguments = ["demo", "--secret", "redis-auth/password=pa=ss", "--secret", "hf-secret/HF_TOKEN"]
+    monkeypatch.setattr("sys.argv", ["lmcache-kserve", *arguments])
+    assert invoke(*arguments)[0] == 0
+    assert seen[0].secrets == {"redis-auth": {"password": "pa=ss"}, "hf-secret": {"HF_TOKEN": "hf_value"}}
+    assert seen[0].command.endswith("--secret redis-auth/password=*** --secret hf-secret/HF_TOKEN")
+
+
 def test_too_few_pairs_are_refused() -> None:
     code, output = invoke("demo", "--pairs", "1")
     assert code == 2

@@ -64,6 +64,15 @@ def test_an_optional_reference_may_lead_nowhere() -> None:
     assert resolve({"name": "TOKEN", "valueFrom": missing}) == {}
 
 
+def test_a_missing_secret_can_be_given_and_the_message_says_how() -> None:
+    missing = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hf", "key": "token"}}}
+    with pytest.raises(HarnessError, match="--secret hf/token=VALUE"):
+        resolve(missing)
+    given = Configuration.of(Manifests(objects=(), text=""), secrets={"hf": {"token": "x"}})
+    container = {"name": "main", "env": [missing]}
+    assert resolve_environment(container, configuration=given, fields={}) == {"TOKEN": "x"}
+
+
 @pytest.mark.parametrize(
     "source",
     [

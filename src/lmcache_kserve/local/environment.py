@@ -35,13 +35,16 @@ class Configuration:
     secrets: Mapping[str, Mapping[str, str]]
 
     @classmethod
-    def of(cls, manifests: Manifests) -> "Configuration":
-        """Read every ConfigMap and Secret of a release."""
+    def of(cls, manifests: Manifests, *, secrets: Mapping[str, Mapping[str, str]] | None = None) -> "Configuration":
+        """Read every ConfigMap and Secret of a release; `secrets` are those that a cluster would hold already."""
         return cls(
             config_maps={
                 item["metadata"]["name"]: dict(item.get("data", {})) for item in manifests.of_kind("ConfigMap")
             },
-            secrets={item["metadata"]["name"]: _secret_data(item) for item in manifests.of_kind("Secret")},
+            secrets={
+                **(secrets or {}),
+                **{item["metadata"]["name"]: _secret_data(item) for item in manifests.of_kind("Secret")},
+            },
         )
 
     def config_map(self, name: str) -> Mapping[str, str]:
@@ -103,9 +106,10 @@ def _value_from(
             except (HarnessError, KeyError) as error:
                 if reference.get("optional"):
                     return None
+                remedy = f": give it with --secret {reference['name']}/{reference['key']}=VALUE" * ("secret" in kind)
                 raise HarnessError(
                     f"{where} refers to key {reference['key']!r} of {reference['name']!r}, which is not part of the "
-                    "release: a local run has no cluster to read it from"
+                    f"release, and a local run has no cluster to read it from{remedy}"
                 ) from error
     if reference := source.get("fieldRef"):
         if reference["fieldPath"] in fields:

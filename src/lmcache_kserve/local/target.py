@@ -152,6 +152,7 @@ class LocalTarget:
         directory: a folder for this release alone; removed at the end.
         engine: where vLLM and LMCache are installed.
         chart_versions: versions that only the caller knows (chart, Helm).
+        given_secrets: data by key of Secrets that a cluster would hold already, by name.
     """
 
     manifests: Manifests
@@ -159,6 +160,7 @@ class LocalTarget:
     directory: Path
     engine: Engine
     chart_versions: Mapping[str, str] = field(default_factory=dict)
+    given_secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _pods: list[LocalPod] = field(default_factory=list)
     _release: Release = field(init=False)
     _settings: LMCacheSettings = field(init=False)
@@ -174,7 +176,7 @@ class LocalTarget:
         self._release = Release(
             namespace=self.namespace,
             directory=self.directory,
-            configuration=Configuration.of(self.manifests),
+            configuration=Configuration.of(self.manifests, secrets=self.given_secrets),
             addresses=service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace),
             programs=Programs.find(self.engine, folder=self.directory / "programs"),
         )
