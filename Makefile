@@ -3,6 +3,8 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --locked
 LK := $(RUN) lmcache-kserve
 OUT ?= out
+VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
+IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 
 .PHONY: help
 help: ## List the targets
@@ -26,6 +28,12 @@ test: $(UV) ## Unit and chart tests
 test-local: $(UV) ## The proof with the real engine, for each way to configure it
 	$(RUN) pytest tests/local
 
+.PHONY: image
+image: ## Build the CPU image $(IMAGE), and with the test model inside $(IMAGE)-tiny; try the latter
+	docker build $(IMAGE_ARGS) --build-arg VERSION=$(VERSION) --target server --tag $(IMAGE) images/vllm-cpu
+	docker build $(IMAGE_ARGS) --build-arg VERSION=$(VERSION) --target tiny --tag $(IMAGE)-tiny images/vllm-cpu
+	images/vllm-cpu/smoke $(IMAGE)-tiny
+
 .PHONY: lint
 lint: $(UV) ## Formatting, lint and types
 	$(RUN) ruff format --check
@@ -34,7 +42,7 @@ lint: $(UV) ## Formatting, lint and types
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
-	$(RUN) shellcheck .ci/run
+	$(RUN) shellcheck .ci/run images/vllm-cpu/smoke
 
 .uv/bin/uv:
 	python3 -m venv .uv
