@@ -289,6 +289,7 @@ class FakeBackend:
         self._target = target
         self.type = target.backend_type
         self.client_reconnects = client_reconnects
+        self.controllable = target.runs_backend
 
     def contents(self) -> Contents:
         if self._target.faults.contents_unreadable:
@@ -320,12 +321,14 @@ class FakeTarget:
         chunk_size: int = CHUNK,
         faults: Faults | None = None,
         client_reconnects: bool = True,
+        runs_backend: bool = True,
         context: int | None = CONTEXT,
     ) -> None:
         self.backend_type = backend
         self.chunk_size = chunk_size
         self.lmcache = lmcache
         self.context = context
+        self.runs_backend = runs_backend
         self.faults = faults or Faults()
         self.store = Store(up=backend != "none")
         self.holds = True

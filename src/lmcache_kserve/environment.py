@@ -41,7 +41,7 @@ class Configuration:
             config_maps={
                 item["metadata"]["name"]: dict(item.get("data", {})) for item in manifests.of_kind("ConfigMap")
             },
-            secrets={item["metadata"]["name"]: _secret_data(item) for item in manifests.of_kind("Secret")},
+            secrets={item["metadata"]["name"]: decode_secret(item) for item in manifests.of_kind("Secret")},
         )
 
     def config_map(self, name: str) -> Mapping[str, str]:
@@ -116,7 +116,8 @@ def _value_from(
     raise HarnessError(f"{where} has a source that a local run does not know: {', '.join(source)}")
 
 
-def _secret_data(secret: Mapping[str, Any]) -> dict[str, str]:
+def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
+    """The data of a Secret as text."""
     encoded = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
     return {**encoded, **secret.get("stringData", {})}
 
