@@ -217,6 +217,13 @@ class FakeReplica:
     def openai_url(self) -> str:
         return self._server.url
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    def all_lines(self) -> list[LogLine]:
+        return list(self._lines)
+
     def log(self, text: str) -> None:
         self._lines.append(LogLine(datetime.now(UTC), f"\x1b[32;20m(EngineCore pid=7) {text}\x1b[0m"))
 
