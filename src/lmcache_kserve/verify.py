@@ -16,7 +16,7 @@ from lmcache_kserve.progress import Stages
 _WARMUP_PAIRS = 1
 _TRAFFIC_INTERVAL_S = 1.0
 _SURVIVOR_INTERVAL_S = 5.0
-_KILL_ANSWER_TOKENS = 1024
+_KILL_ANSWER_TOKENS = 512
 """A deleted pod goes on answering for up to two seconds: the answer that is to be cut off has to take longer."""
 
 

@@ -117,17 +117,15 @@ def _unmet(service: Object) -> str | None:
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     if conditions.get("Ready", {}).get("status") == "True":
         return None
-    words = [
-        f"{kind} is {condition['status']}"
-        + "".join(f" ({text})" for text in (_first(condition, "message", "reason"),) if text)
-        for kind, condition in sorted(conditions.items())
-        if condition.get("status") != "True" and kind != "Stopped"
-    ]
+    # Ready sums up the others, and Stopped is fine when it is False.
+    parts = {kind: one for kind, one in conditions.items() if kind not in {"Ready", "Stopped"}}
+    words = [_described(one) for _, one in sorted((parts or conditions).items()) if one.get("status") != "True"]
     return "; ".join(words) or "it has no conditions yet: does KServe's controller run?"
 
 
-def _first(condition: Mapping[str, Any], *keys: str) -> str:
-    return next((str(condition[key]) for key in keys if condition.get(key)), "")
+def _described(condition: Mapping[str, Any]) -> str:
+    words = condition.get("message") or condition.get("reason")
+    return f"{condition['type']} is {condition['status']}" + (f" ({words})" if words else "")
 
 
 def _explained(message: str, reasons: Sequence[str]) -> HarnessError:

@@ -17,6 +17,7 @@ from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.kserve import PREDICTOR_CONTAINER
 from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.logparse import started_versions
 from lmcache_kserve.server import openai_prefix, served_model_name
 from lmcache_kserve.target import LogLine
 from lmcache_kserve.waiting import Pending, wait_for
@@ -76,20 +77,12 @@ class ClusterReplica:
         Raises:
             HarnessError: it cannot be read.
         """
-        return self.page("/metrics").text
-
-    def page(self, path: str) -> httpx2.Response:
-        """A page of the server.
-
-        Raises:
-            HarnessError: it cannot be read.
-        """
         try:
-            response = httpx2.get(f"{self.forward.url}{path}", timeout=_HTTP_TIMEOUT_S, trust_env=False)
+            response = httpx2.get(f"{self.forward.url}/metrics", timeout=_HTTP_TIMEOUT_S, trust_env=False)
             response.raise_for_status()
         except httpx2.HTTPError as error:
-            raise HarnessError(f"cannot read {path} of pod {self.pod.name}: {error}") from error
-        return response
+            raise HarnessError(f"cannot read /metrics of pod {self.pod.name}: {error}") from error
+        return response.text
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
         """The server's log, across all pods that had this place.
@@ -186,6 +179,8 @@ class ClusterTarget:
     @property
     def versions(self) -> Mapping[str, str]:
         """Versions and images of what runs, as far as it tells."""
+        with suppress(HarnessError):  # a log that cannot be read is reported by the check of the logs
+            return {**self._versions, **started_versions(self._replicas[0].logs())}
         return self._versions
 
     @property
@@ -253,9 +248,6 @@ class ClusterTarget:
         }
         if chart := self._release.chart_version:
             versions["chart"] = chart
-        # Only vLLM's own server tells.
-        with suppress(HarnessError, ValueError, KeyError, TypeError):
-            versions["vllm"] = str(replica.page("/version").json()["version"])
         if self._backend and (image := self._backend.image()):
             versions[f"{self.backend_type} image"] = image
         return versions
