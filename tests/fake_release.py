@@ -217,6 +217,13 @@ class FakeReplica:
     def openai_url(self) -> str:
         return self._server.url
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    def all_lines(self) -> list[LogLine]:
+        return list(self._lines)
+
     def log(self, text: str) -> None:
         self._lines.append(LogLine(datetime.now(UTC), f"\x1b[32;20m(EngineCore pid=7) {text}\x1b[0m"))
 
@@ -289,6 +296,7 @@ class FakeBackend:
         self._target = target
         self.type = target.backend_type
         self.client_reconnects = client_reconnects
+        self.controllable = target.runs_backend
 
     def contents(self) -> Contents:
         if self._target.faults.contents_unreadable:
@@ -320,12 +328,14 @@ class FakeTarget:
         chunk_size: int = CHUNK,
         faults: Faults | None = None,
         client_reconnects: bool = True,
+        runs_backend: bool = True,
         context: int | None = CONTEXT,
     ) -> None:
         self.backend_type = backend
         self.chunk_size = chunk_size
         self.lmcache = lmcache
         self.context = context
+        self.runs_backend = runs_backend
         self.faults = faults or Faults()
         self.store = Store(up=backend != "none")
         self.holds = True

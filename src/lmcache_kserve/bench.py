@@ -40,6 +40,7 @@ class Options:
         recovery_timeout_s: how long to wait for hits to return after it.
         traffic_interval_s: pause between two requests of the traffic to one replica.
         survivor_interval_s: the same while a killed replica starts again: longer, to leave it the processor.
+        faults: whether to kill a replica and to interrupt the backend.
     """
 
     pairs: int = 12
@@ -54,6 +55,7 @@ class Options:
     recovery_timeout_s: float = 120.0
     traffic_interval_s: float = 0.2
     survivor_interval_s: float = 2.0
+    faults: bool = True
 
 
 class Bench:

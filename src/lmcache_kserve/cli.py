@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lmcache_kserve import demo as demo_run
+from lmcache_kserve import verify as verify_run
 from lmcache_kserve.errors import HarnessError
 
 app = typer.Typer(
@@ -92,6 +93,48 @@ def demo(  # noqa: PLR0913 - one parameter per option
     )
     with _reported(console):
         passed = demo_run.run(options, console=console)
+    raise typer.Exit(code=0 if passed else 1)
+
+
+@app.command()
+def verify(  # noqa: PLR0913 - one parameter per option
+    release: Annotated[str, typer.Argument(help="Name of the Helm release.")],
+    *,
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the release.")] = "default",
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Kubeconfig; by default what KUBECONFIG names, or ~/.kube/config.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; by default its current one.")] = None,
+    pairs: Annotated[int, typer.Option(min=3, help="Pairs of cold and warm requests that TTFT is taken from.")] = (
+        _DEFAULT_PAIRS
+    ),
+    prompt_tokens: Annotated[int, typer.Option(min=64, help="Length of the prompts, in tokens.")] = 3000,
+    faults: Annotated[
+        bool, typer.Option("--faults/--no-faults", help="Also kill a replica and interrupt the backend.")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")
+    ] = None,
+) -> None:
+    """Prove that the cache of a release on a cluster is shared, from here with a kubeconfig.
+
+    Kills one replica and scales the backend to 0 and back, unless --no-faults is given. Exits with 0 only if every
+    check passed.
+    """
+    console = Console(stderr=True)
+    options = verify_run.Options(
+        release=release,
+        namespace=namespace,
+        kubeconfig=kubeconfig,
+        context=context,
+        pairs=pairs,
+        prompt_tokens=prompt_tokens,
+        faults=faults,
+        out=out,
+        command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
+    )
+    with _reported(console):
+        passed = verify_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
 

@@ -11,18 +11,16 @@ from pathlib import Path
 import platformdirs
 from rich.console import Console
 
-from lmcache_kserve import experiment, policies, report
+from lmcache_kserve import experiment, policies, proof
 from lmcache_kserve.bench import Options as Measurements
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence import Evidence
 from lmcache_kserve.local.process import end_leftovers, is_running, owner
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.manifests import Manifests
 from lmcache_kserve.progress import Stages
 from lmcache_kserve.render import NAMESPACE, Renderer
-from lmcache_kserve.verdict import Thresholds, judge
 
 _MODEL_STAND_IN = "model"
 """Stands for the model's path in the first render, which only checks the values."""
@@ -59,7 +57,7 @@ def run(options: Options, *, console: Console) -> bool:
     renderer = Renderer.for_demo(chart=options.chart, values_files=options.values_files, settings=options.settings)
     _check(renderer.release(f"model.id={_MODEL_STAND_IN}"))
     if options.out:
-        _prepare(options.out)
+        proof.prepare(options.out)
     _clean_up_after_others(console)
     with ExitStack() as stack:
         folder = stack.enter_context(_run_folder())
@@ -80,7 +78,14 @@ def run(options: Options, *, console: Console) -> bool:
                 ),
                 progress=stages.update,
             )
-        passed = _report(evidence, options, renderer.values_digest(), console)
+        passed = proof.conclude(
+            evidence,
+            pairs=options.pairs,
+            out=options.out,
+            command=options.command,
+            values_digest=renderer.values_digest(),
+            console=console,
+        )
         if options.keep:
             _wait_for_interrupt(targets[0], console)
     return passed
@@ -138,23 +143,6 @@ def _start(targets: Sequence[LocalTarget], stages: Stages) -> None:
 def _stop(targets: Sequence[LocalTarget]) -> None:
     for target in targets:
         target.stop()
-
-
-def _report(evidence: Evidence, options: Options, values_digest: str, console: Console) -> bool:
-    checks = judge(evidence, Thresholds(pairs=min(options.pairs, Thresholds().pairs)))
-    made = report.make(evidence, checks, command=options.command, chart_values_digest=values_digest)
-    if options.out:
-        report.write(made, options.out)
-        console.print(f"report: {options.out / 'report.html'}")
-    console.print(report.table(made))
-    return all(check.passed for check in checks)
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HarnessError(f"cannot write to --out {out}: {error.strerror}") from error
 
 
 def _keep_logs(targets: Sequence[LocalTarget], out: Path) -> None:

@@ -31,6 +31,8 @@ EXTERNAL_HITS = "vllm:external_prefix_cache_hits_total"
 _METRIC_TIMEOUT_S = 10.0
 
 _NO_BACKEND = "remoteBackend.type is none: replicas share nothing"
+_EXTERNAL = "the release does not run its backend, so nobody stops it from here"
+_NO_FAULTS = "no faults were asked for (--no-faults)"
 
 
 def run(  # noqa: PLR0913 - the clock and the wall clock are for tests
@@ -87,9 +89,9 @@ class _Experiment:
             self._measure("pairs", options.pairs, self._pairs)
             growth = self._growth(contents)
             external = self._external_growth(hits)
-        if not self._stopped:
+        if not self._stopped and options.faults:
             kill, restart = kill_replica(bench)
-        if not self._stopped and self._shared:
+        if not self._stopped and options.faults and self._interruptible:
             outage = interrupt_backend(bench)
         logs = self._logs()
         return Evidence(
@@ -109,13 +111,31 @@ class _Experiment:
             logs=logs,
             faults=self._journal.faults,
             timeline=self._journal.timeline,
-            not_applicable={} if self._shared else _not_applicable(),
+            not_applicable=self._not_applicable(),
             stopped=self._stopped,
         )
 
     @property
     def _shared(self) -> bool:
         return self._bench.target.backend_type != "none"
+
+    @property
+    def _interruptible(self) -> bool:
+        """Whether there is a backend that can be stopped; one that should be there and is missing has to show."""
+        backend = self._bench.target.backend
+        return self._shared and (backend is None or backend.controllable)
+
+    def _not_applicable(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        if not self._interruptible:
+            reasons["backend-outage"] = _EXTERNAL
+        if not self._shared:
+            reasons |= dict.fromkeys(
+                ("cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"), _NO_BACKEND
+            )
+        if not self._bench.options.faults:
+            reasons |= dict.fromkeys(("restart-hit", "backend-outage", "replica-kill"), _NO_FAULTS)
+        return reasons
 
     def _measure(self, stage: str, count: int, pairs: list[Pair]) -> None:
         """Measure `count` pairs into `pairs`; a request without an answer or a first pair without a hit ends it."""
@@ -260,7 +280,3 @@ def _subject(target: Target) -> Subject:
         chunk_size=target.chunk_size,
         versions=dict(target.versions),
     )
-
-
-def _not_applicable() -> dict[str, str]:
-    return dict.fromkeys(("cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"), _NO_BACKEND)

@@ -17,6 +17,10 @@ from lmcache_kserve.target import LogLine
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 REDACTED = "***"
+# Source: lmcache/integration/vllm/vllm_v1_adapter.py.
+_STARTED = re.compile(
+    r"LMCache initialized for role \S+ with version (?P<lmcache>[^\s,]+), vllm version (?P<vllm>[^\s,]+)"
+)
 
 
 class Event(Enum):
@@ -162,6 +166,14 @@ def _lookup(match: re.Match[str]) -> Lookup:
 
 def _number(text: str | None) -> int | None:
     return None if text in {None, "None"} else int(str(text))
+
+
+def started_versions(lines: Iterable[LogLine]) -> dict[str, str]:
+    """The versions of `lmcache` and `vllm` that LMCache logs when it starts; empty where it does not."""
+    for line in lines:
+        if match := _STARTED.search(line.text):
+            return match.groupdict()
+    return {}
 
 
 def plain(text: str) -> str:

@@ -69,6 +69,10 @@ class Backend(Protocol):
     def client_reconnects(self) -> bool:
         """Whether LMCache's client finds the backend again after a restart (redis:// does, lm:// does not)."""
 
+    @property
+    def controllable(self) -> bool:
+        """Whether the release runs it, so that it can be stopped."""
+
     def contents(self) -> Contents:
         """What the backend holds now."""
 

@@ -414,11 +414,15 @@ def _clean_logs(evidence: Evidence, _limits: Thresholds) -> Check:
         return _unread(name, evidence, logs)
     found: list[dict[str, Any]] = []
     excused = 0
+    # What runs on a cluster has a history: errors from before the experiment are not its own.
+    begin = evidence.started if evidence.subject.kind == "cluster" else None
     for log in logs:
         found += [_found("secret", log.replica, line.time, line.text) for line in log.secret_lines]
         for line in log.lines:
             rule = next((rule for rule in _FORBIDDEN if rule.pattern.search(line.text)), None)
             if rule is None:
+                continue
+            if rule.unless_provoked and begin and line.time < begin:
                 continue
             if rule.unless_provoked and any(fault.covers(line.time) for fault in evidence.faults):
                 excused += 1

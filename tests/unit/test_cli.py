@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcache_kserve import demo
+from lmcache_kserve import demo, verify
 from lmcache_kserve.cli import app
 from lmcache_kserve.errors import HarnessError
 
@@ -66,6 +66,31 @@ def test_the_exit_code_says_whether_every_check_passed(
 ) -> None:
     monkeypatch.setattr(demo, "run", lambda _options, *, console: passed)  # noqa: ARG005 - the signature of what it replaces
     assert invoke("demo")[0] == code
+
+
+@pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+def test_verify_passes_its_options_on_and_says_whether_every_check_passed(
+    monkeypatch: pytest.MonkeyPatch,
+    passed: bool,  # noqa: FBT001 - pytest passes it by name
+    code: int,
+) -> None:
+    seen: list[verify.Options] = []
+
+    def run(options: verify.Options, *, console: object) -> bool:  # noqa: ARG001
+        seen.append(options)
+        return passed
+
+    monkeypatch.setattr(verify, "run", run)
+    assert invoke("verify", "demo", "-n", "llm", "--no-faults", "--context", "staging", "--pairs", "5")[0] == code
+    assert (seen[0].release, seen[0].namespace, seen[0].context, seen[0].pairs) == ("demo", "llm", "staging", 5)
+    assert not seen[0].faults
+
+
+def test_verify_without_a_kubeconfig_is_one_message(tmp_path: Path) -> None:
+    code, output = invoke("verify", "demo", "--kubeconfig", str(tmp_path / "absent"))
+    assert code == 2
+    assert "there is no kubeconfig" in output
+    assert "Traceback" not in output
 
 
 def test_an_interruption_is_no_failure_of_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -330,3 +330,21 @@ def test_secrets_are_hidden_in_what_is_told_about_the_engines() -> None:
 
     assert engines[0].environment["LMCACHE_REMOTE_URL"] == "redis://:***@host"
     assert "REMOTE_BACKEND_PASSWORD" not in engines[0].environment
+
+
+def test_without_faults_the_service_is_left_alone_and_the_reasons_are_given() -> None:
+    with FakeTarget() as target:
+        ports = [replica.port for replica in target.replicas]
+        seen = prove(target, options=replace(QUICK, faults=False))
+        assert ports == [replica.port for replica in target.replicas]
+        assert target.store.keys
+    assert seen.failed == {}
+    assert set(seen.evidence.not_applicable) == {"restart-hit", "backend-outage", "replica-kill"}
+    assert "--no-faults" in seen.evidence.not_applicable["replica-kill"]
+
+
+def test_a_backend_that_others_run_is_not_interrupted() -> None:
+    seen = run(runs_backend=False)
+    assert seen.failed == {}
+    assert set(seen.evidence.not_applicable) == {"backend-outage"}
+    assert seen.evidence.outage is None

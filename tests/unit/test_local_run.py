@@ -12,8 +12,8 @@ import httpx2
 import psutil
 import pytest
 
+from lmcache_kserve.environment import Configuration
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.environment import Configuration
 from lmcache_kserve.local.plan import PodPlan, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses

@@ -2,7 +2,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lmcache_kserve.logparse import FORMATS, Event, Lookup, RequestLog, counter, plain, redact, request_log
+from lmcache_kserve.logparse import (
+    FORMATS,
+    Event,
+    Lookup,
+    RequestLog,
+    counter,
+    plain,
+    redact,
+    request_log,
+    started_versions,
+)
 from lmcache_kserve.target import LogLine
 
 ID = "lmk-0123456789abcdef-000042"
@@ -123,3 +133,11 @@ def test_a_secret_is_replaced_raw_and_percent_encoded() -> None:
 
 def test_colours_are_removed() -> None:
     assert plain("\x1b[32;20mLMCache INFO:\x1b[0m text") == "LMCache INFO: text"
+
+
+def test_the_versions_are_read_from_the_line_of_the_start() -> None:
+    text = (
+        "LMCache INFO: LMCache initialized for role KVConnectorRole.WORKER with version 0.5.6, vllm version 0.32.0, x"
+    )
+    assert started_versions(lines("something else", text)) == {"lmcache": "0.5.6", "vllm": "0.32.0"}
+    assert started_versions([]) == {}

@@ -286,6 +286,16 @@ class TestCleanLogs:
 
         assert failed(seen) == {}
 
+    def test_what_runs_on_a_cluster_may_have_a_history_of_errors_but_not_of_wrong_settings(self) -> None:
+        good = evidence()
+        cluster = replace(good, subject=replace(good.subject, kind="cluster"))
+        earlier = replace(cluster, logs=(log("predictor-0", "Connection refused", at=-3600), log("predictor-1", at=1)))
+        unset = replace(cluster, logs=(log("predictor-0", "PYTHONHASHSEED is not set", at=-3600),))
+
+        assert failed(earlier) == {}
+        assert set(failed(unset)) == {"clean-logs"}
+        assert set(failed(replace(good, logs=earlier.logs))) == {"clean-logs"}
+
     def test_a_secret_fails_even_in_a_fault_window(self) -> None:
         line = LogLine(after(305), "url redis://:***@host")
         seen = replace(evidence(), logs=(ReplicaLog(replica="predictor-0", lines=(line,), secret_lines=(line,)),))

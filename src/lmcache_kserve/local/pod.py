@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmcache_kserve.environment import Configuration, expand, resolve_environment
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.environment import Configuration, expand, resolve_environment
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.probes import Readiness
 from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, owner

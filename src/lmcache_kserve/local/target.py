@@ -13,9 +13,9 @@ import httpx2
 from lmcache_kserve.backends import BackendTraits, redis_contents, traits
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
+from lmcache_kserve.environment import Configuration
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import LMCacheSettings, read_settings
-from lmcache_kserve.local.environment import Configuration
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
@@ -23,6 +23,7 @@ from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK
 from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.server import openai_prefix, served_model_name
 from lmcache_kserve.target import Contents, LogLine
 
 BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
@@ -52,7 +53,7 @@ class LocalReplica:
     @property
     def openai_url(self) -> str:
         """Base of the OpenAI routes."""
-        return f"{self.url}/v1"
+        return self.url + openai_prefix(self.arguments, self.environment)
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -233,7 +234,7 @@ class LocalTarget:
     @property
     def model_name(self) -> str:
         """The served model name."""
-        return _option(self.replicas[0].arguments, "--served-model-name")
+        return served_model_name(self.replicas[0].arguments)
 
     @property
     def mode(self) -> str:
@@ -315,12 +316,3 @@ class LocalTarget:
         if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
             config_file = pod.read_mounted(path)
         return read_settings(invocation.command, invocation.environment, config_file=config_file)
-
-
-def _option(arguments: Sequence[str], name: str) -> str:
-    for index, argument in enumerate(arguments):
-        if argument == name and index + 1 < len(arguments):
-            return arguments[index + 1]
-        if argument.startswith(f"{name}="):
-            return argument.split("=", 1)[1]
-    raise HarnessError(f"the predictor's command line has no {name}")

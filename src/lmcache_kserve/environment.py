@@ -43,7 +43,7 @@ class Configuration:
             },
             secrets={
                 **(secrets or {}),
-                **{item["metadata"]["name"]: _secret_data(item) for item in manifests.of_kind("Secret")},
+                **{item["metadata"]["name"]: decode_secret(item) for item in manifests.of_kind("Secret")},
             },
         )
 
@@ -120,7 +120,8 @@ def _value_from(
     raise HarnessError(f"{where} has a source that a local run does not know: {', '.join(source)}")
 
 
-def _secret_data(secret: Mapping[str, Any]) -> dict[str, str]:
+def decode_secret(secret: Mapping[str, Any]) -> dict[str, str]:
+    """The data of a Secret as text."""
     encoded = {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
     return {**encoded, **secret.get("stringData", {})}
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from lmcache_kserve.environment import Configuration, expand, resolve_environment
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.environment import Configuration, expand, resolve_environment
 from lmcache_kserve.manifests import Manifests
 
 CONFIGURATION = Configuration(

@@ -1,0 +1,137 @@
+"""Finds what a release consists of on a cluster, and says what is wrong when it is not ready."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, Api, NotFoundError, Object
+from lmcache_kserve.cluster.pods import Pod, problems
+from lmcache_kserve.errors import HarnessError
+
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
+MODE_ANNOTATION = "lmcache-kserve/mode"
+_NEEDED_REPLICAS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release of the chart.
+
+    Attributes:
+        api: its namespace.
+        name: the Helm release's name.
+        service: its InferenceService.
+    """
+
+    api: Api
+    name: str
+    service: Object
+
+    @classmethod
+    def find(cls, api: Api, name: str) -> "Release":
+        """Find the InferenceService of a release.
+
+        Raises:
+            HarnessError: there is no such release, or the cluster has no KServe.
+        """
+        try:
+            services = api.list(INFERENCE_SERVICES, labels={INSTANCE_LABEL: name})
+        except NotFoundError as error:
+            raise HarnessError("the cluster does not know InferenceServices: is KServe installed?") from error
+        if len(services) == 1:
+            return cls(api, name, services[0])
+        if services:
+            names = ", ".join(str(service["metadata"]["name"]) for service in services)
+            raise HarnessError(f"release {name} has more than one InferenceService ({names}): one is expected")
+        others = api.list(INFERENCE_SERVICES, labels={})
+        releases = sorted({release for service in others if (release := _label(service, INSTANCE_LABEL))})
+        raise HarnessError(
+            f"there is no InferenceService of a release {name!r} in namespace {api.namespace} (it has "
+            f"{', '.join(releases) or 'none of any release'}): correct RELEASE or --namespace"
+        )
+
+    @property
+    def backend_type(self) -> str:
+        """The value of `remoteBackend.type`."""
+        return self._annotation(BACKEND_ANNOTATION)
+
+    @property
+    def mode(self) -> str:
+        """The value of `lmcache.mode`."""
+        return self._annotation(MODE_ANNOTATION)
+
+    @property
+    def chart_version(self) -> str | None:
+        """The chart's version, where its labels tell."""
+        return _label(self.service, "helm.sh/chart") or _label(self.service, "app.kubernetes.io/version")
+
+    def pods(self) -> list[Pod]:
+        """The predictor's pods, by name."""
+        labels = {
+            "serving.kserve.io/inferenceservice": str(self.service["metadata"]["name"]),
+            "component": "predictor",
+        }
+        return [Pod(manifest) for manifest in self.api.list(PODS, labels=labels)]
+
+    def backend_labels(self) -> Mapping[str, str]:
+        """The labels of the backend's objects."""
+        return {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "remote-backend"}
+
+    def ready_pods(self) -> Sequence[Pod]:
+        """The predictor's ready pods, by name.
+
+        Raises:
+            HarnessError: the InferenceService is not ready, or too few pods are; the message says why.
+        """
+        pods = self.pods()
+        name = self.service["metadata"]["name"]
+        reasons = problems(pods)
+        if condition := _unmet(self.service):
+            raise _explained(f"InferenceService {name} is not ready: {condition}", reasons)
+        ready = [pod for pod in pods if pod.ready]
+        needed = 1 if self.backend_type == "none" else _NEEDED_REPLICAS
+        if len(ready) < needed:
+            raise _explained(
+                f"InferenceService {name} has {len(ready)} ready replicas, and a hit across replicas needs {needed}: "
+                "set predictor.replicas",
+                reasons,
+            )
+        return ready
+
+    def _annotation(self, name: str) -> str:
+        annotations: Mapping[str, Any] = self.service["metadata"].get("annotations", {})
+        if name not in annotations:
+            service = self.service["metadata"]["name"]
+            raise HarnessError(f"InferenceService {service} has no annotation {name}: was it installed by this chart?")
+        return str(annotations[name])
+
+
+def _unmet(service: Object) -> str | None:
+    """Why an InferenceService is not ready, in the words of its conditions; None for one that is."""
+    status = service.get("status", {})
+    generation, observed = service["metadata"].get("generation"), status.get("observedGeneration")
+    if generation and observed and observed < generation:
+        return "KServe has not yet taken up its last change"
+    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    if conditions.get("Ready", {}).get("status") == "True":
+        return None
+    # Ready sums up the others, and Stopped is fine when it is False.
+    parts = {kind: one for kind, one in conditions.items() if kind not in {"Ready", "Stopped"}}
+    words = [_described(one) for _, one in sorted((parts or conditions).items()) if one.get("status") != "True"]
+    return "; ".join(words) or "it has no conditions yet: does KServe's controller run?"
+
+
+def _described(condition: Mapping[str, Any]) -> str:
+    words = condition.get("message") or condition.get("reason")
+    return f"{condition['type']} is {condition['status']}" + (f" ({words})" if words else "")
+
+
+def _explained(message: str, reasons: Sequence[str]) -> HarnessError:
+    return HarnessError("\n".join([message, *reasons]))
+
+
+def _label(manifest: Object, name: str) -> str | None:
+    value = manifest["metadata"].get("labels", {}).get(name)
+    return None if value is None else str(value)

@@ -1,0 +1,257 @@
+"""A release on a cluster, as a target of the proof."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+
+import httpx2
+
+from lmcache_kserve.cluster.api import Api, NotFoundError
+from lmcache_kserve.cluster.backend import ClusterBackend
+from lmcache_kserve.cluster.forward import Forward
+from lmcache_kserve.cluster.logs import PodLog
+from lmcache_kserve.cluster.pods import Invocation, Pod, problems, read_invocation
+from lmcache_kserve.cluster.release import Release
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.kserve import PREDICTOR_CONTAINER
+from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.logparse import started_versions
+from lmcache_kserve.server import openai_prefix, served_model_name
+from lmcache_kserve.target import LogLine
+from lmcache_kserve.waiting import Pending, wait_for
+
+_HTTP_TIMEOUT_S = 10.0
+_GONE_TIMEOUT_S = 120.0
+_READY_TIMEOUT_S = 1800.0
+"""As long as the chart's startup probe allows: a large model takes its time to load."""
+_POLL_S = 0.5
+
+
+@dataclass(slots=True)
+class ClusterReplica:
+    """A place for one predictor pod; another pod may take it, the name and the address stay."""
+
+    api: Api
+    name: str
+    pod: Pod
+    invocation: Invocation
+    forward: Forward = field(init=False)
+    _logs: list[PodLog] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Open the way to the pod and begin to read its log."""
+        self.forward = Forward(self.api, pod=lambda: self.pod.name, port=self.pod.port(PREDICTOR_CONTAINER))
+        self._read_log()
+
+    def take(self, pod: Pod, invocation: Invocation) -> None:
+        """Put another pod into this place."""
+        self.pod, self.invocation = pod, invocation
+        self._read_log()
+
+    def close(self) -> None:
+        """Close the way to the pod and read its log no more."""
+        self.forward.close()
+        for log in self._logs:
+            log.close()
+
+    @property
+    def openai_url(self) -> str:
+        """Base of the OpenAI routes."""
+        return self.forward.url + openai_prefix(self.invocation.arguments, self.invocation.environment)
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """The server's command line as started."""
+        return self.invocation.arguments
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The container's environment as started."""
+        return self.invocation.environment
+
+    def metrics(self) -> str:
+        """The server's `/metrics` page.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        try:
+            response = httpx2.get(f"{self.forward.url}/metrics", timeout=_HTTP_TIMEOUT_S, trust_env=False)
+            response.raise_for_status()
+        except httpx2.HTTPError as error:
+            raise HarnessError(f"cannot read /metrics of pod {self.pod.name}: {error}") from error
+        return response.text
+
+    def logs(self, *, since: datetime | None = None) -> list[LogLine]:
+        """The server's log, across all pods that had this place.
+
+        Raises:
+            HarnessError: the account may not read logs.
+        """
+        return [line for log in self._logs for line in log.lines(since=since)]
+
+    def _read_log(self) -> None:
+        self._logs.append(PodLog(self.api, pod=self.pod.name, container=PREDICTOR_CONTAINER))
+
+
+class ClusterTarget:
+    """A release on a cluster.
+
+    Use it as a context manager: whatever happens inside, a stopped backend is scaled back, and every forwarded port is
+    closed. Predictor pods are only ever deleted; how many there are stays KServe's business.
+    """
+
+    def __init__(self, api: Api, release: str) -> None:
+        """Find the release and see that it can be measured.
+
+        Raises:
+            HarnessError: there is no such release, it is not ready, or the account may not read it.
+        """
+        self._api = api
+        self._release = Release.find(api, release)
+        self._pods = self._release.ready_pods()
+        self._invocations = [read_invocation(api, pod, PREDICTOR_CONTAINER) for pod in self._pods]
+        self._settings = _settings(self._invocations[0])
+        self._backend = self._find_backend()
+        self._replicas: list[ClusterReplica] = []
+        self._versions: Mapping[str, str] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the ways into the pods.
+
+        Raises:
+            HarnessError: the cluster refuses them.
+        """
+        with ExitStack() as stack:
+            if self._backend:
+                stack.callback(self._backend.close)
+            for number, (pod, invocation) in enumerate(zip(self._pods, self._invocations, strict=True)):
+                replica = ClusterReplica(self._api, f"predictor-{number}", pod, invocation)
+                stack.callback(replica.close)
+                replica.forward.check()
+                self._replicas.append(replica)
+            self._versions = self._read_versions()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Undo what was done to the release, and close the ways into it."""
+        self._stack.close()
+
+    @property
+    def kind(self) -> str:
+        """`cluster`."""
+        return "cluster"
+
+    @property
+    def model_name(self) -> str:
+        """The served model name."""
+        return served_model_name(self._invocations[0].arguments)
+
+    @property
+    def mode(self) -> str:
+        """The value of `lmcache.mode`, or `none` when LMCache is off."""
+        return self._release.mode
+
+    @property
+    def chunk_size(self) -> int:
+        """LMCache's chunk size in tokens."""
+        return self._settings.chunk_size
+
+    @property
+    def replicas(self) -> Sequence[ClusterReplica]:
+        """The predictor's replicas."""
+        return self._replicas
+
+    @property
+    def backend(self) -> ClusterBackend | None:
+        """The remote backend, or None without one."""
+        return self._backend
+
+    @property
+    def backend_type(self) -> str:
+        """The value of `remoteBackend.type`."""
+        return self._release.backend_type
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions and images of what runs, as far as it tells."""
+        with suppress(HarnessError):  # a log that cannot be read is reported by the check of the logs
+            return {**self._versions, **started_versions(self._replicas[0].logs())}
+        return self._versions
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """Every value of the Secrets that the predictor's environment refers to."""
+        return sorted({secret for invocation in self._invocations for secret in invocation.secrets})
+
+    def kill_replica(self, index: int) -> None:
+        """Delete a replica's pod without grace; return when the cluster has forgotten it.
+
+        The kubelet ends its processes within two seconds.
+        """
+        pod = self._replicas[index].pod
+        with suppress(NotFoundError):
+            self._api.delete_pod(pod.name, uid=pod.uid)
+        wait_for(
+            lambda: pod.uid not in {other.uid for other in self._release.pods()},
+            timeout=_GONE_TIMEOUT_S,
+            delay=_POLL_S,
+            describe=f"pod {pod.name} to end",
+        )
+
+    def restart_replica(self, index: int) -> None:
+        """Delete a replica's pod if it is still there, and wait for the one that KServe's Deployment makes instead.
+
+        Raises:
+            HarnessError: no new pod becomes ready.
+        """
+        replica = self._replicas[index]
+        self.kill_replica(index)
+        known = {other.pod.uid for other in self._replicas}
+
+        def replaced() -> Pod | Pending:
+            new = [pod for pod in self._release.pods() if pod.uid not in known]
+            ready = next((pod for pod in new if pod.ready), None)
+            words = "; ".join(problems(new)) or ", ".join(pod.state for pod in new) or "there is no new pod"
+            return ready or Pending(words)
+
+        pod = wait_for(
+            replaced,
+            timeout=_READY_TIMEOUT_S,
+            delay=_POLL_S,
+            describe=f"a ready pod in place of {replica.pod.name}",
+        )
+        replica.take(pod, read_invocation(self._api, pod, PREDICTOR_CONTAINER))
+
+    def _find_backend(self) -> ClusterBackend | None:
+        if self.backend_type == "none" or self._settings.remote_url is None:
+            return None
+        environment = self._invocations[0].environment
+        return ClusterBackend(
+            api=self._api,
+            type=self.backend_type,
+            labels=self._release.backend_labels(),
+            url=self._settings.remote_url,
+            username=environment.get("REMOTE_BACKEND_USERNAME") or None,
+            password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
+        )
+
+    def _read_versions(self) -> dict[str, str]:
+        replica = self._replicas[0]
+        versions = {
+            "kubernetes": self._api.server_version(),
+            "predictor image": str(replica.pod.container(PREDICTOR_CONTAINER)["image"]),
+        }
+        if chart := self._release.chart_version:
+            versions["chart"] = chart
+        if self._backend and (image := self._backend.image()):
+            versions[f"{self.backend_type} image"] = image
+        return versions
+
+
+def _settings(invocation: Invocation) -> LMCacheSettings:
+    return read_settings(invocation.arguments, invocation.environment, config_file=invocation.config_file)

@@ -1,0 +1,44 @@
+"""What every run of the proof ends with, wherever the release runs: verdict, report and table."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from lmcache_kserve import report
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Evidence
+from lmcache_kserve.verdict import Thresholds, judge
+
+
+def prepare(out: Path) -> None:
+    """Make the report's folder before anything is measured for it.
+
+    Raises:
+        HarnessError: it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"cannot write to --out {out}: {error.strerror}") from error
+
+
+def conclude(  # noqa: PLR0913 - what a report is made of, by name
+    evidence: Evidence, *, pairs: int, out: Path | None, command: str, values_digest: str | None, console: Console
+) -> bool:
+    """Judge the evidence, write the report, print its table, and return whether every check passed.
+
+    Args:
+        evidence: what the experiment saw.
+        pairs: the measured pairs that were asked for; fewer than the usual number are then enough.
+        out: the report's folder, or None for no report.
+        command: the command line, for the report.
+        values_digest: what identifies the chart's values, where they are known.
+        console: where the table goes.
+    """
+    checks = judge(evidence, Thresholds(pairs=min(pairs, Thresholds().pairs)))
+    made = report.make(evidence, checks, command=command, chart_values_digest=values_digest)
+    if out:
+        report.write(made, out)
+        console.print(f"report: {out / 'report.html'}")
+    console.print(report.table(made))
+    return all(check.passed for check in checks)
