@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from lmcache_kserve.local.process import OWNER_VARIABLE
+from lmcache_kserve.local.process import owner_of
 
 COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
 
@@ -37,11 +37,4 @@ Demo = Callable[..., Outcome]
 
 def processes_of_runs() -> list[psutil.Process]:
     """Every process on this machine that a run of the harness started."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if OWNER_VARIABLE in process.environ() and process.pid != os.getpid():
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    return [process for process in psutil.process_iter() if owner_of(process) and process.pid != os.getpid()]

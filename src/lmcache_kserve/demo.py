@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 from rich.console import Console
 
 from lmcache_kserve import experiment, policies, proof
@@ -16,7 +15,7 @@ from lmcache_kserve.bench import Options as Measurements
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.process import end_leftovers, is_running, owner
+from lmcache_kserve.local.process import end_leftovers, is_running, owner, runs_folder
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.manifests import Manifests
 from lmcache_kserve.progress import Stages
@@ -167,7 +166,7 @@ def _wait_for_interrupt(target: LocalTarget, console: Console) -> None:
 @contextmanager
 def _run_folder() -> Iterator[Path]:
     """A folder for this run alone, named after its harness; removed at the end."""
-    folder = _runs() / owner()
+    folder = runs_folder() / owner()
     folder.mkdir(parents=True)
     try:
         yield folder
@@ -179,10 +178,6 @@ def _clean_up_after_others(console: Console) -> None:
     """End the processes and remove the folders of harnesses that were killed before they could."""
     if count := end_leftovers():
         console.print(f"ended {count} processes of a run whose harness was killed")
-    for folder in _runs().glob("*"):
+    for folder in runs_folder().glob("*"):
         if not is_running(folder.name):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs() -> Path:
-    return platformdirs.user_state_path("lmcache-kserve") / "runs"

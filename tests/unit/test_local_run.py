@@ -17,7 +17,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
-from lmcache_kserve.local.process import ContainerProcess, Log, end_leftovers, owner
+from lmcache_kserve.local.process import ContainerProcess, Log, end_leftovers, owner, runs_folder
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.manifests import Manifests
 
@@ -186,6 +186,25 @@ def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
     finally:
         own.kill()
         own.wait()
+
+
+def test_a_leftover_that_hides_its_environment_is_known_by_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = runs_folder() / f"{dead.pid}-1.00" / "release"
+    folder.mkdir(parents=True)
+    hidden = subprocess.Popen(SLEEP, cwd=folder)
+    stranger = subprocess.Popen(SLEEP, cwd=tmp_path)
+    try:
+        end_leftovers()
+        hidden.wait(5)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
 
 
 def test_hooks_are_no_part_of_a_running_release() -> None:

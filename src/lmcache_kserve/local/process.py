@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+import platformdirs
 import psutil
 
 from lmcache_kserve.errors import HarnessError
@@ -182,11 +183,28 @@ def is_running(owner_mark: str) -> bool:
         return False
 
 
-def _is_leftover(process: psutil.Process) -> bool:
+def owner_of(process: psutil.Process) -> str | None:
+    """The mark of the harness that started `process`, or None for a process of somebody else.
+
+    Known by its environment, or by its working directory where it has overwritten that to show a title, as Redis does.
+    """
     try:
-        mark = process.environ().get(OWNER_VARIABLE)
+        if mark := process.environ().get(OWNER_VARIABLE):
+            return mark
+        directory = Path(process.cwd())
     except (psutil.Error, OSError):
-        return False
+        return None
+    runs = runs_folder()
+    return directory.relative_to(runs).parts[0] if runs in directory.parents else None
+
+
+def runs_folder() -> Path:
+    """Where every run has a folder, named after its harness."""
+    return platformdirs.user_state_path("lmcache-kserve") / "runs"
+
+
+def _is_leftover(process: psutil.Process) -> bool:
+    mark = owner_of(process)
     return mark is not None and not is_running(mark)
 
 
