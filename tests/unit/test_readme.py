@@ -1,0 +1,69 @@
+"""What the README states is what the repository holds."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lmcache_kserve import schemas, tools
+from lmcache_kserve.backends import TRAITS
+from lmcache_kserve.verdict import CHECKS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+CHART = yaml.safe_load((REPOSITORY / "charts/lmcache-kserve/Chart.yaml").read_text(encoding="utf-8"))
+REPORT = json.loads((REPOSITORY / "docs/reports/demo.json").read_text(encoding="utf-8"))
+
+
+def rows(heading: str) -> list[list[str]]:
+    """Cells of the table below a heading, its header left out."""
+    section = README.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    table = [line.strip("| \n").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in table[2:]]
+
+
+def test_every_check_is_explained_and_no_other() -> None:
+    assert tuple(row[0].strip("`") for row in rows("What `make demo` shows")) == CHECKS
+
+
+def test_every_backend_has_its_row() -> None:
+    named = {re.findall(r"`([a-z-]+)`", row[0])[0] for row in rows("Backends")}
+    schema = json.loads((REPOSITORY / "charts/lmcache-kserve/values.schema.json").read_text(encoding="utf-8"))
+    assert named == set(schema["properties"]["remoteBackend"]["properties"]["type"]["enum"]) == {"none", *TRAITS}
+
+
+def test_the_tested_versions_are_those_of_the_chart_and_of_the_tests() -> None:
+    (vllm, lmcache, kserve, kubernetes, helm) = rows("What it was tested with")[0]
+    assert vllm == f"{CHART['annotations']['lmcache-kserve/tested-vllm']} (CPU)"
+    assert lmcache == CHART["annotations"]["lmcache-kserve/tested-lmcache"]
+    releases = [version.rpartition(".")[0] for version in schemas.KSERVE_VERSIONS]
+    assert kserve == f"{releases[0]} to {releases[-1]}"
+    assert kubernetes == f"1.32 to {schemas.KUBERNETES_VERSIONS[-1]}"
+    assert helm == ", ".join(pin.version for pin in tools.PINNED_HELM.values())
+
+
+def test_the_quoted_numbers_are_those_of_the_committed_report() -> None:
+    ttft = REPORT["ttft"]
+    quoted = {
+        f"{ttft['cold_s']:.2f} s",
+        f"{ttft['warm_s']:.2f} s",
+        f"{ttft['median_ratio']:.1f} times",
+        f"{ttft['overhead_ratio']:.2f}",
+        f"{ttft['noise_ratio']:.2f}",
+        f"{ttft['gain_share'] * 100:.0f} %",
+    }
+    assert {number for number in quoted if number not in README} == set()
+
+
+def test_the_committed_report_is_of_the_versions_that_the_chart_names() -> None:
+    assert REPORT["passed"]
+    for name in ("vllm", "lmcache"):
+        assert REPORT["versions"][name] == CHART["annotations"][f"lmcache-kserve/tested-{name}"]
+    assert REPORT["versions"]["chart"] == CHART["version"]
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(((?!https?:)[^)#]+)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (REPOSITORY / link).exists()
