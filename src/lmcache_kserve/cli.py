@@ -78,7 +78,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
         chart=chart,
         command=" ".join(["lmcache-kserve", *sys.argv[1:]]),
     )
-    with _reported(console):
+    with _reported(console, interrupted="everything that was started has been ended"):
         passed = demo_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
@@ -120,14 +120,19 @@ def verify(  # noqa: PLR0913 - one parameter per option
         out=out,
         command=" ".join(["lmcache-kserve", *sys.argv[1:]]),
     )
-    with _reported(console):
+    with _reported(console, interrupted="a backend that was stopped has been started again"):
         passed = verify_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
 
 @contextmanager
-def _reported(console: Console) -> Iterator[None]:
-    """Turn a failure that the user can act on into one message, and an interruption into its exit code."""
+def _reported(console: Console, *, interrupted: str) -> Iterator[None]:
+    """Turn a failure that the user can act on into one message, and an interruption into its exit code.
+
+    Args:
+        console: where messages go.
+        interrupted: what has been cleaned up after an interruption, in words.
+    """
     # A terminated harness cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -139,7 +144,7 @@ def _reported(console: Console) -> Iterator[None]:
             console.print(escape(note), highlight=False, soft_wrap=True)
         raise typer.Exit(code=_FAILED) from None
     except KeyboardInterrupt:
-        console.print("interrupted: everything that was started has been ended")
+        console.print(f"interrupted: {interrupted}")
         raise typer.Exit(code=_INTERRUPTED) from None
 
 
