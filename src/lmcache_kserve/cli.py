@@ -76,7 +76,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
     Needs no cluster, no container runtime and no root. Exits with 0 only if every check passed.
     """
     console = Console(stderr=True)
-    with _reported(console):
+    with _reported(console, interrupted="nothing was started"):
         given = _parse_secrets(secrets or ())
     options = demo_run.Options(
         values_files=tuple(values or ()),
@@ -91,7 +91,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
         chart=chart,
         command=_without_secrets(["lmcache-kserve", *sys.argv[1:]], given),
     )
-    with _reported(console):
+    with _reported(console, interrupted="everything that was started has been ended"):
         passed = demo_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
@@ -133,7 +133,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
         out=out,
         command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
     )
-    with _reported(console):
+    with _reported(console, interrupted="a backend that was stopped has been started again"):
         passed = verify_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
@@ -167,8 +167,13 @@ def _without_secrets(words: Sequence[str], secrets: Mapping[str, Mapping[str, st
 
 
 @contextmanager
-def _reported(console: Console) -> Iterator[None]:
-    """Turn a failure that the user can act on into one message, and an interruption into its exit code."""
+def _reported(console: Console, *, interrupted: str) -> Iterator[None]:
+    """Turn a failure that the user can act on into one message, and an interruption into its exit code.
+
+    Args:
+        console: where messages go.
+        interrupted: what has been cleaned up after an interruption, in words.
+    """
     # A terminated harness cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -180,7 +185,7 @@ def _reported(console: Console) -> Iterator[None]:
             console.print(escape(note), highlight=False, soft_wrap=True)
         raise typer.Exit(code=_FAILED) from None
     except KeyboardInterrupt:
-        console.print("interrupted: everything that was started has been ended")
+        console.print(f"interrupted: {interrupted}")
         raise typer.Exit(code=_INTERRUPTED) from None
 
 

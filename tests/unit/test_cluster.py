@@ -391,11 +391,14 @@ def lmcache_server(fake: FakeCluster) -> None:
     fake.objects["inferenceservices"][SERVICE] = inference_service(annotations=annotations)
 
 
-def test_an_external_backend_is_neither_stopped_nor_looked_into(fake: FakeCluster, api: Api) -> None:
+def test_an_external_backend_is_asked_from_a_predictors_pod_and_never_stopped(fake: FakeCluster, api: Api) -> None:
     fake.objects["deployments"].clear()
+    fake.exec_output = "12 34567\n"
     with ClusterTarget(api, "demo") as target:
         assert target.backend is not None
         assert not target.backend.controllable
+        assert (target.backend.contents().entries, target.backend.contents().size_bytes) == (12, 34567)
+        assert f"create pods/exec {SERVICE}-predictor-1" in fake.requests
         with pytest.raises(HarnessError, match="does not run the backend"):
             target.backend.stop()
 

@@ -1,6 +1,6 @@
 """The remote backend of a release on a cluster: looked into through its pod, stopped by scaling it to nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -10,12 +10,20 @@ from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, No
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.kserve import PREDICTOR_CONTAINER
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
 
 _GONE_TIMEOUT_S = 60.0
 _READY_TIMEOUT_S = 300.0
 _POLL_S = 0.5
+_COUNT = """
+import os, sys, redis
+secret = {key: os.environ.get("REMOTE_BACKEND_" + key.upper(), "").rstrip("\\r\\n") for key in ("username", "password")}
+client = redis.Redis.from_url(sys.argv[1], **{key: value for key, value in secret.items() if value})
+print(client.dbsize(), client.info("memory")["used_memory_dataset"])
+"""
+"""Runs beside the predictor: LMCache brings redis-py, the container's environment the credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class ClusterBackend:
         url: its address as the replicas know it, without credentials.
         username: user to log in as, or None.
         password: its password, or None.
+        neighbour: names a predictor pod, which reaches the backend.
     """
 
     api: Api
@@ -46,6 +55,7 @@ class ClusterBackend:
     url: str
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
+    neighbour: Callable[[], str]
     _workloads: list[Workload] = field(init=False)
     _forward: Forward | None = None
     _stopped: bool = False
@@ -102,7 +112,7 @@ class ClusterBackend:
             HarnessError: it cannot be read.
         """
         if not self._workloads:
-            raise HarnessError("the release does not run the backend, so its contents cannot be read from here")
+            return self._contents_from_inside()
         if self.traits.lists_entries:
             database = urlsplit(self.url).path
             return redis_contents(
@@ -113,6 +123,14 @@ class ClusterBackend:
             size_bytes=sum(self._resident_bytes(pod) for pod in self._pods() if pod.ready),
             entries_per_chunk=self.traits.entries_per_chunk,
         )
+
+    def _contents_from_inside(self) -> Contents:
+        """What a backend holds that others run: it may be reachable from the predictor's pods alone."""
+        if not self.traits.lists_entries:
+            raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
+        command = ["python3", "-c", _COUNT, self.url]
+        entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
+        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=self.traits.entries_per_chunk)
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.

@@ -107,7 +107,7 @@ class Invocation:
         arguments: its command line.
         environment: its environment, without what only the kubelet knows (fields of the node, resources).
         config_file: text of the file that LMCACHE_CONFIG_FILE names; None without one.
-        secrets: the values that came from Secrets.
+        secrets: the values of the Secrets that it refers to.
     """
 
     arguments: tuple[str, ...]
@@ -133,7 +133,7 @@ def read_invocation(api: Api, pod: Pod, container_name: str) -> Invocation:
     config_file = None
     if path := environment.get("LMCACHE_CONFIG_FILE"):
         config_file = _mounted_text(api, pod, container, PurePosixPath(path))
-    hidden = {value for data in configuration.secrets.values() for value in data.values() if value}
+    hidden = {value.rstrip("\r\n") for data in configuration.secrets.values() for value in data.values()} - {""}
     words = [*container.get("command", ()), *container.get("args", ())]
     return Invocation(
         arguments=tuple(expand(word, environment) for word in words),

@@ -237,7 +237,9 @@ class ClusterTarget:
             labels=self._release.backend_labels(),
             url=self._settings.remote_url,
             username=environment.get("REMOTE_BACKEND_USERNAME") or None,
-            password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
+            # As the chart's launcher reads it: files made with an editor end in a line break.
+            password=environment.get("REMOTE_BACKEND_PASSWORD", "").rstrip("\r\n") or None,
+            neighbour=lambda: self._replicas[0].pod.name,
         )
 
     def _read_versions(self) -> dict[str, str]:
