@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,8 @@ def test_notes_of_a_failure_are_printed_below_it(monkeypatch: pytest.MonkeyPatch
     _, output = invoke("demo")
     assert "the predictor ended" in output
     assert "last line of its [log]" in output
+
+
+def test_only_who_talks_to_a_cluster_pays_for_its_client() -> None:
+    program = "import sys, lmcache_kserve.cli; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

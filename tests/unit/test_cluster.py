@@ -21,13 +21,16 @@ from fake_cluster import (
     write_kubeconfig,
 )
 from fake_release import FakeClock, FakeTarget
+from made_evidence import evidence as good_evidence
+from rich.console import Console
 
-from lmcache_kserve import experiment
+from lmcache_kserve import experiment, verify
 from lmcache_kserve.bench import Options
 from lmcache_kserve.cluster.api import PODS, Api, ConflictError, ForbiddenError, NotFoundError
 from lmcache_kserve.cluster.logs import parse
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Evidence
 from lmcache_kserve.verdict import judge
 from lmcache_kserve.waiting import wait_for
 
@@ -401,6 +404,57 @@ def test_an_external_backend_is_asked_from_a_predictors_pod_and_never_stopped(fa
         assert f"create pods/exec {SERVICE}-predictor-1" in fake.requests
         with pytest.raises(HarnessError, match="does not run the backend"):
             target.backend.stop()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [({}, "has no lmcache_config.yaml"), (None, "is in no ConfigMap of pod")],
+    ids=["no key", "no volume"],
+)
+def test_a_configuration_that_cannot_be_read_is_named(
+    fake: FakeCluster, api: Api, data: dict[str, str] | None, words: str
+) -> None:
+    if data is None:
+        for manifest in fake.objects["pods"].values():
+            manifest["spec"]["volumes"] = []
+    else:
+        fake.objects["configmaps"]["demo-lmcache-kserve-lmcache"]["data"] = data
+    assert words in failure(api)
+
+
+def test_replicas_that_lost_their_backend_for_good_are_restarted_at_the_end(
+    fake: FakeCluster, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lmcache_server(fake)
+
+    def interrupt(target: ClusterTarget, **_: object) -> Evidence:
+        assert target.backend is not None
+        target.backend.stop()
+        target.backend.start()
+        return good_evidence()
+
+    monkeypatch.setattr(experiment, "run", interrupt)
+    monkeypatch.setattr(Api, "connect", lambda **_: api)
+    before = set(fake.logs)
+    console = Console(quiet=True)
+    assert verify.run(options(tmp_path), console=console)
+    assert set(fake.objects["pods"]).isdisjoint(before)
+    assert (tmp_path / "logs" / "predictor-0.log").exists()
+    assert (tmp_path / "report.json").exists()
+
+
+def options(out: Path) -> verify.Options:
+    return verify.Options(
+        release="demo",
+        namespace="llm",
+        kubeconfig=None,
+        context=None,
+        pairs=12,
+        prompt_tokens=2000,
+        faults=True,
+        out=out,
+        command="lmcache-kserve verify demo",
+    )
 
 
 # The whole of it.
