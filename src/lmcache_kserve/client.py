@@ -51,7 +51,8 @@ class Completion:
     Attributes:
         request_id: what was sent as X-Request-Id; the engine's log lines carry it as a substring.
         text: the generated text.
-        ttft_s: seconds from sending the request to the first frame with text.
+        ttft_s: seconds from sending the request to the first frame with text, or to the first frame of an answer whose
+            tokens have none.
         total_s: seconds from sending the request to the end of the stream.
         prompt_tokens: length of the prompt as the server's tokenizer counts it.
         status: the HTTP status.
@@ -176,19 +177,24 @@ class _Answer:
 def _read(frames: Iterator[dict[str, Any]], request_id: str) -> _Answer:
     """Put a stream's frames together; `first_token_at` is on the clock of `time.perf_counter`."""
     parts: list[str] = []
-    first: float | None = None
-    prompt_tokens: int | None = None
+    first_text: float | None = None
+    first_choice: float | None = None
+    prompt_tokens = completion_tokens = None
     for frame in frames:
         if "error" in frame:
             raise StreamError(f"request {request_id} failed in its stream: {frame['error']}", request_id=request_id)
         for choice in frame.get("choices") or ():
             text = choice.get("text") or ""
-            if text and first is None:
-                first = time.perf_counter()
+            first_choice = first_choice or time.perf_counter()
+            if text and first_text is None:
+                first_text = time.perf_counter()
             parts.append(text)
         usage = frame.get("usage")
         if usage:
             prompt_tokens = _positive(usage.get("prompt_tokens"))
+            completion_tokens = _positive(usage.get("completion_tokens"))
+    # A token may have no text: a special one, or the first byte of a character.
+    first = first_text or (first_choice if completion_tokens else None)
     if first is None:
         raise StreamError(f"the stream of request {request_id} ended without a token", request_id=request_id)
     if prompt_tokens is None:

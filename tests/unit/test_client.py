@@ -88,6 +88,18 @@ def test_a_stream_that_breaks_its_promise_is_an_error(lines: list[str], reason: 
     assert caught.value.request_id == "lmk-1"
 
 
+def test_a_token_without_text_is_a_token() -> None:
+    lines = [
+        'data: {"choices": [{"text": ""}]}',
+        'data: {"choices": [], "usage": {"prompt_tokens": 300, "completion_tokens": 1}}',
+        "data: [DONE]",
+    ]
+    answer = complete(answering(lines))
+
+    assert (answer.text, answer.prompt_tokens) == ("", 300)
+    assert 0 < answer.ttft_s <= answer.total_s
+
+
 def test_comments_and_blank_lines_of_a_stream_are_passed_over() -> None:
     assert complete(answering([": keep-alive", "", *frames("one", prompt_tokens=2)])).text == "one "
 
