@@ -15,7 +15,14 @@ from lmcache_kserve.bench import Options as Measurements
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.process import end_leftovers, is_running, owner, runs_folder
+from lmcache_kserve.local.process import (
+    end_leftovers,
+    is_running,
+    owner,
+    runs_folder,
+    temporary_folder,
+    temporary_folders,
+)
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.manifests import Manifests
 from lmcache_kserve.progress import Stages
@@ -168,16 +175,19 @@ def _run_folder() -> Iterator[Path]:
     """A folder for this run alone, named after its harness; removed at the end."""
     folder = runs_folder() / owner()
     folder.mkdir(parents=True)
+    temporary_folder().mkdir(mode=0o700, exist_ok=True)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(temporary_folder(), ignore_errors=True)
 
 
 def _clean_up_after_others(console: Console) -> None:
     """End the processes and remove the folders of harnesses that were killed before they could."""
     if count := end_leftovers():
         console.print(f"ended {count} processes of a run whose harness was killed")
-    for folder in runs_folder().glob("*"):
-        if not is_running(folder.name):
+    folders = [(folder.name, folder) for folder in runs_folder().glob("*")]
+    for mark, folder in [*folders, *temporary_folders()]:
+        if not is_running(mark):
             shutil.rmtree(folder, ignore_errors=True)

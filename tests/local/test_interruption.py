@@ -9,6 +9,7 @@ import psutil
 import pytest
 from running import COMMAND, Demo, processes_of_runs
 
+from lmcache_kserve.local.process import temporary_folders
 from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.local
@@ -35,6 +36,7 @@ def test_ctrl_c_leaves_no_process_and_no_file(starting: "subprocess.Popen[str]",
     assert starting.returncode == 130
     assert "Traceback" not in output
     assert processes_of_runs() == []
+    assert list(temporary_folders()) == []
     assert time.monotonic() - started < 30
     assert list((tmp_path / "interrupted" / "logs" / "release").glob("*.log"))
 

@@ -17,7 +17,15 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
-from lmcache_kserve.local.process import ContainerProcess, Log, end_leftovers, owner, runs_folder
+from lmcache_kserve.local.process import (
+    ContainerProcess,
+    Log,
+    end_leftovers,
+    owner,
+    runs_folder,
+    temporary_folder,
+    temporary_folders,
+)
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.manifests import Manifests
 
@@ -205,6 +213,17 @@ def test_a_leftover_that_hides_its_environment_is_known_by_its_folder(
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_temporary_files_of_a_run_are_known_by_its_harness(started: Any) -> None:
+    pod = started(plan(container()))
+    invocation = pod.invocation(pod.main)
+    assert invocation.environment["TMPDIR"] == str(temporary_folder())
+    temporary_folder().mkdir()
+    try:
+        assert (owner(), temporary_folder()) in list(temporary_folders())
+    finally:
+        temporary_folder().rmdir()
 
 
 def test_hooks_are_no_part_of_a_running_release() -> None:

@@ -10,7 +10,7 @@ from lmcache_kserve.environment import Configuration, expand, resolve_environmen
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.probes import Readiness
-from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, owner
+from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, owner, temporary_folder
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
@@ -165,10 +165,9 @@ class LocalPod:
             "HOSTNAME": self.plan.name,
             "LANG": "C.UTF-8",
             "PATH": self._release.programs.path,
+            "TMPDIR": rewriter.mounts.get("/tmp") or str(temporary_folder()),  # noqa: S108 - a mount path of the pod
             OWNER_VARIABLE: owner(),
         }
-        if temporary := rewriter.mounts.get("/tmp"):  # noqa: S108 - a mount path of the pod
-            surroundings["TMPDIR"] = temporary
         return Invocation(command=command, environment={**surroundings, **environment}, rewriter=rewriter)
 
     def _launch(self, container: Mapping[str, Any]) -> ContainerProcess:

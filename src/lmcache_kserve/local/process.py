@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
 """Set in every process of a run to `<pid>-<start time>` of its harness, so that leftovers of a killed one are known."""
 
 _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TEMPORARY_PREFIX = "lmcache-kserve-"
 _TERMINATION_GRACE_SECONDS = 10.0
 _LAST_WORDS_SECONDS = 3.0
 
@@ -137,6 +139,8 @@ class ContainerProcess:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait()
+        # The root is waited for above: waiting for it here too would take its exit code away.
+        psutil.wait_procs([process for process in members if process != self._root], timeout=_LAST_WORDS_SECONDS)
         self._pump.join(_LAST_WORDS_SECONDS)
 
     def _copy(self, stream: IO[bytes]) -> None:
@@ -201,6 +205,17 @@ def owner_of(process: psutil.Process) -> str | None:
 def runs_folder() -> Path:
     """Where every run has a folder, named after its harness."""
     return platformdirs.user_state_path("lmcache-kserve") / "runs"
+
+
+def temporary_folder(owner_mark: str | None = None) -> Path:
+    """Where the processes of a run keep temporary files; short, because sockets lie in it, whose paths are limited."""
+    return Path(tempfile.gettempdir()) / f"{_TEMPORARY_PREFIX}{owner_mark or owner()}"
+
+
+def temporary_folders() -> Iterator[tuple[str, Path]]:
+    """The temporary folder of every run, with the mark of its harness."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*"):
+        yield folder.name.removeprefix(_TEMPORARY_PREFIX), folder
 
 
 def _is_leftover(process: psutil.Process) -> bool:
