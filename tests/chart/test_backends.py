@@ -154,8 +154,19 @@ def test_a_probe_is_an_authenticated_ping_that_expects_a_pong(render: Render, ba
 def test_a_dead_backend_does_not_hold_up_a_request(render: Render, backend: str) -> None:
     values = remote_backend(backend, auth={"enabled": False}, timeouts={"connectSeconds": 0.5, "commandSeconds": 3})
     query = parse_qs(urlsplit(remote_url(render(values))).query)
-    assert query == {"socket_connect_timeout": ["0.5"], "socket_timeout": ["3"]}
+    assert query["socket_connect_timeout"] == ["0.5"]
+    assert query["socket_timeout"] == ["3"]
     assert "socket_timeout=" in environment(pod(render(remote_backend(backend))).container)["REMOTE_BACKEND_URL"]
+
+
+@RESP
+@pytest.mark.parametrize("auth", [True, False])
+def test_a_connection_to_a_replaced_server_loses_no_command(render: Render, backend: str, *, auth: bool) -> None:
+    manifests = render(remote_backend(backend, auth={"enabled": auth}))
+    url = environment(pod(manifests).container)["REMOTE_BACKEND_URL"] if auth else remote_url(manifests)
+    query = parse_qs(urlsplit(url).query)
+    assert query["health_check_interval"] == ["1"]
+    assert query["retry_on_timeout"] == ["true"]
 
 
 @RESP

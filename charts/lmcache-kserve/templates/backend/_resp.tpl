@@ -34,14 +34,18 @@ Every template here takes dict "context" $ "type" "redis"; the type is also the 
 {{- end }}
 
 {{/*
-URL for LMCache's redis client, without credentials. The timeouts keep a dead backend from holding up requests.
+URL for LMCache's redis client, without credentials. The timeouts keep a dead backend from holding up requests. The
+client's pool still holds connections to a server that has been replaced, and each of them would lose one command:
+it checks what has been idle for a second before it uses it, and repeats a command that ran into a timeout.
 */}}
 {{- define "lmcache-kserve.resp.url" -}}
 {{- $values := get .context.Values.remoteBackend .type -}}
 {{- $tls := $values.external.tls -}}
 {{- $options := list
       (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
-      (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds)) -}}
+      (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds))
+      "health_check_interval=1"
+      "retry_on_timeout=true" -}}
 {{- $scheme := "redis" -}}
 {{- $database := 0 -}}
 {{- if not $values.deploy -}}
