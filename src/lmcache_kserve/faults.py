@@ -1,7 +1,9 @@
 """What the service does when something breaks: a replica killed in mid-request, the backend gone and back again."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 
 from lmcache_kserve.bench import Bench
 from lmcache_kserve.client import RequestError
@@ -9,7 +11,6 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Answer, Attempt, Outage, Pass, ReplicaKill, Restart, Unreadable
 from lmcache_kserve.logparse import request_log
 from lmcache_kserve.probe import Probe
-from lmcache_kserve.target import Backend
 from lmcache_kserve.traffic import Known, Traffic
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
@@ -131,20 +132,50 @@ def _retry(bench: Bench, probe: Probe, prompt: str) -> Attempt:
     return Attempt(replica=probe.name, request_id=request_id, at=at, text=answer.text, ttft_s=answer.ttft_s)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that keeps the replicas from their backend, and its end.
+
+    Attributes:
+        name: what happens, in words: `redis stopped`.
+        client_reconnects: whether hits return after it.
+        begin: makes it happen; returns when it has.
+        end: ends it; returns when the backend can be used again. Called whatever happens in between.
+    """
+
+    name: str
+    client_reconnects: bool
+    begin: Callable[[], None]
+    end: Callable[[], None]
+
+
 def interrupt_backend(bench: Bench) -> Outage | Unreadable:
     """Stop the backend during steady traffic on every replica, start it again, and see when hits return."""
-    stage = "backend outage"
     backend = bench.target.backend
-    bench.journal.progress(stage, 0, 4, "steady traffic")
     if backend is None:
         return Unreadable(f"a backend of type {bench.target.backend_type} cannot be stopped from here")
+    return disturb(
+        bench,
+        Fault(
+            name=f"{backend.type} stopped",
+            client_reconnects=backend.client_reconnects,
+            begin=backend.stop,
+            end=backend.start,
+        ),
+    )
+
+
+def disturb(bench: Bench, fault: Fault) -> Outage | Unreadable:
+    """Let a fault happen during steady traffic on every replica, end it, and see when hits return."""
+    stage = "backend outage"
+    bench.journal.progress(stage, 0, 4, "steady traffic")
     try:
-        return _interrupt(bench, backend, stage)
+        return _disturb(bench, fault, stage)
     except (HarnessError, OSError) as error:
         return Unreadable(str(error))
 
 
-def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
+def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
     # Each replica is asked what another one computed: its own memory cannot answer, it has to ask the backend.
     work = [
         (probe, [_known(bench, bench.probes[number - 1], bench.short_prompt()) for _ in range(_KNOWN_PROMPTS)])
@@ -155,21 +186,21 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
     answers: tuple[Answer, ...] = ()
     try:
         _wait_for_answers(bench, traffic, "before", _ANSWERS_BEFORE)
-        with bench.journal.fault(f"{backend.type} stopped", stays_open=not backend.client_reconnects):
-            bench.journal.note("fault", f"{backend.type} is stopped")
+        with bench.journal.fault(fault.name, stays_open=not fault.client_reconnects):
+            bench.journal.note("fault", fault.name)
             begin = bench.clock.monotonic()
             traffic.phase = "during"
-            backend.stop()
             try:
-                bench.journal.progress(stage, 1, 4, "backend stopped, traffic goes on")
+                fault.begin()
+                bench.journal.progress(stage, 1, 4, f"{fault.name}, traffic goes on")
                 _wait_for_answers(bench, traffic, "during", _ANSWERS_DURING)
             finally:  # a release is never left without its backend, whatever ends this
-                backend.start()
+                fault.end()
             back = bench.clock.monotonic()
             traffic.phase = "after"
-            bench.journal.note("recovery", f"{backend.type} is back after {back - begin:.1f} s")
-            bench.journal.progress(stage, 2, 4, "backend started again")
-            hits_returned_s, probes = _await_hits(bench, back) if backend.client_reconnects else (None, 0)
+            bench.journal.note("recovery", f"the backend is back after {back - begin:.1f} s")
+            bench.journal.progress(stage, 2, 4, "the backend is back")
+            hits_returned_s, probes = _await_hits(bench, back) if fault.client_reconnects else (None, 0)
             if hits_returned_s is not None:
                 bench.journal.note("recovery", f"hits are back {hits_returned_s:.1f} s later")
         bench.journal.progress(stage, 3, 4, "traffic ends")
@@ -179,7 +210,7 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
     bench.journal.progress(stage, 4, 4)
     return Outage(
         answers=answers,
-        client_reconnects=backend.client_reconnects,
+        client_reconnects=fault.client_reconnects,
         down_s=back - begin,
         hits_returned_s=hits_returned_s,
         probes=probes,

@@ -79,8 +79,11 @@ class Release:
         """The labels of the backend's objects."""
         return {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "remote-backend"}
 
-    def ready_pods(self) -> Sequence[Pod]:
+    def ready_pods(self, *, at_least: int | None = None) -> Sequence[Pod]:
         """The predictor's ready pods, by name.
+
+        Args:
+            at_least: how many there have to be; by default as many as the proof needs.
 
         Raises:
             HarnessError: the InferenceService is not ready, or too few pods are; the message says why.
@@ -91,7 +94,7 @@ class Release:
         if condition := _unmet(self.service):
             raise _explained(f"InferenceService {name} is not ready: {condition}", reasons)
         ready = [pod for pod in pods if pod.ready]
-        needed = 1 if self.backend_type == "none" else _NEEDED_REPLICAS
+        needed = at_least or (1 if self.backend_type == "none" else _NEEDED_REPLICAS)
         if len(ready) < needed:
             raise _explained(
                 f"InferenceService {name} has {len(ready)} ready replicas, and a hit across replicas needs {needed}: "

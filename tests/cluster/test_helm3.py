@@ -1,0 +1,53 @@
+"""A release with Valkey under Helm 3: upgraded from the previous version of the chart, tested, and uninstalled."""
+
+from pathlib import Path
+
+import pytest
+from kube import Installed, Kubectl
+from rendering import CHART
+
+pytestmark = pytest.mark.cluster
+
+PREVIOUS = Path(__file__).parent / "previous" / "lmcache-kserve-0.1.0.tgz"
+"""The chart of the last release, as it was packaged."""
+
+SETTINGS = ("remoteBackend.type=valkey", "remoteBackend.valkey.persistence.enabled=true")
+
+
+@pytest.fixture(scope="module")
+def installed(namespace: Kubectl, helm3: Path) -> Installed:
+    release = Installed(helm3, namespace, "demo", settings=SETTINGS, chart=PREVIOUS)
+    release.install()
+    release.wait_until_ready()
+    return release
+
+
+@pytest.mark.upgrade
+def test_an_upgrade_from_the_previous_chart_keeps_answering(installed: Installed) -> None:
+    before = installed.kubectl.text(
+        "get", "secret", f"{installed.service}-valkey", "--output=jsonpath={.data.password}"
+    )
+    with installed.traffic() as failed:
+        installed.upgrade(chart=CHART)
+        installed.wait_until_ready()
+    assert failed == []
+    after = installed.kubectl.text("get", "secret", f"{installed.service}-valkey", "--output=jsonpath={.data.password}")
+    assert after == before
+
+
+@pytest.mark.smoke
+def test_helm_test_finds_a_hit_across_the_replicas(installed: Installed) -> None:
+    done = installed.test()
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.functional
+def test_uninstalling_leaves_the_claim_and_nothing_else(installed: Installed) -> None:
+    installed.uninstall()
+    kinds = (
+        "inferenceservices,servingruntimes,deployments,statefulsets,pods,services,networkpolicies,configmaps,secrets"
+    )
+    left = set(installed.kubectl.text("get", kinds, "--output=name").split())
+    assert left == {"configmap/kube-root-ca.crt"}
+    claims = [claim["metadata"]["name"] for claim in installed.kubectl.items("persistentvolumeclaims")]
+    assert claims == [f"data-{installed.service}-valkey-0"]

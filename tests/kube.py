@@ -1,0 +1,261 @@
+"""What tests on a cluster share: kubectl, a release of the chart under one Helm, and traffic through its Service."""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rendering import CHART, REPOSITORY
+
+from lmcache_kserve.cluster.api import Api
+from lmcache_kserve.cluster.release import Release
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.waiting import Pending, wait_for
+
+APP_VERSION = "0.1.0"
+IMAGE = os.environ.get("LMCACHE_KSERVE_TEST_IMAGE", f"lmcache-kserve/vllm-cpu:{APP_VERSION}-tiny")
+"""The CPU image with the test models inside, which the nodes have or can pull."""
+
+MODEL, OTHER_MODEL = "/models/tiny", "/models/other"
+"""Two models of the same shape with different weights."""
+
+CPU_VALUES = REPOSITORY / "values" / "cpu.yaml"
+READY_TIMEOUT_S = 420.0
+_COMMAND_TIMEOUT_S = 600.0
+_TRAFFIC_PAUSE_S = 0.5
+
+
+class CommandError(AssertionError):
+    """A command ended with an error; its output is the message."""
+
+
+def command(  # noqa: PLR0913 - what a process is started with, by name
+    *argv: str | Path,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = _COMMAND_TIMEOUT_S,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command with its output captured.
+
+    Raises:
+        CommandError: it failed, and `check` asks for success.
+    """
+    done = subprocess.run(
+        [str(word) for word in argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+        timeout=timeout,
+        check=False,
+    )
+    if check and done.returncode:
+        words = " ".join(str(word) for word in argv)
+        raise CommandError(f"{words}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl in one namespace."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def run(self, *words: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a kubectl command."""
+        return command(
+            "kubectl", "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *words, stdin=stdin, check=check
+        )
+
+    def text(self, *words: str, stdin: str | None = None) -> str:
+        """The standard output of a kubectl command that succeeds."""
+        return self.run(*words, stdin=stdin).stdout
+
+    def items(self, kind: str, *, labels: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """All objects of a kind."""
+        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        found: dict[str, Any] = json.loads(self.text("get", kind, "--output=json", f"--selector={selector}"))
+        return list(found["items"])
+
+    def apply(self, *manifests: Mapping[str, Any]) -> None:
+        """Apply objects."""
+        self.run("apply", "--filename=-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+
+    def uids(self, *, labels: Mapping[str, str]) -> set[str]:
+        """What identifies the pods with these labels."""
+        return {pod["metadata"]["uid"] for pod in self.items("pods", labels=labels)}
+
+    def run_pod(self, name: str, script: str, *, labels: Mapping[str, str] | None = None) -> str:
+        """Run a Python script in a pod with the predictor's image under the restricted Pod Security Standard.
+
+        Returns:
+            What it printed.
+        """
+        self.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "labels": dict(labels or {})},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [
+                        {
+                            "name": "script",
+                            "image": IMAGE,
+                            "command": ["python3", "-c", script],
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        }
+                    ],
+                },
+            }
+        )
+        try:
+            wait_for(
+                lambda: self.text("get", "pod", name, "--output=jsonpath={.status.phase}") in {"Succeeded", "Failed"},
+                timeout=READY_TIMEOUT_S,
+                describe=f"pod {name} to end",
+            )
+            return self.text("logs", name)
+        finally:
+            self.run("delete", "pod", name, "--wait=true")
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A release of the chart under one Helm binary."""
+
+    helm: Path
+    kubectl: Kubectl
+    name: str
+    settings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = (CPU_VALUES,)
+    chart: Path = field(default=CHART)
+
+    @property
+    def service(self) -> str:
+        """Name of its InferenceService, and the start of all its names."""
+        return f"{self.name}-lmcache-kserve"
+
+    @property
+    def predictor(self) -> dict[str, str]:
+        """Labels of its predictor's pods."""
+        return {"serving.kserve.io/inferenceservice": self.service, "component": "predictor"}
+
+    @property
+    def backend(self) -> dict[str, str]:
+        """Labels of its backend's objects."""
+        return {"app.kubernetes.io/instance": self.name, "app.kubernetes.io/component": "remote-backend"}
+
+    @property
+    def api(self) -> Api:
+        """The harness's door to its namespace."""
+        return Api.connect(namespace=self.kubectl.namespace, kubeconfig=self.kubectl.kubeconfig)
+
+    def _values(self, settings: Sequence[str]) -> list[str]:
+        repository, _, tag = IMAGE.rpartition(":")
+        image = (f"runtime.image.repository={repository}", f"runtime.image.tag={tag}", f"model.id={MODEL}")
+        words = [f"--values={file}" for file in self.files]
+        return [*words, *(f"--set={setting}" for setting in (*image, *self.settings, *settings))]
+
+    def _helm(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        where = ["--kubeconfig", str(self.kubectl.kubeconfig), "--namespace", self.kubectl.namespace]
+        return command(self.helm, *words, *where, check=check)
+
+    def install(self, *settings: str) -> str:
+        """Install it; returns what Helm printed, NOTES included."""
+        return self._helm("install", self.name, str(self.chart), *self._values(settings)).stdout
+
+    def upgrade(self, *settings: str, chart: Path | None = None) -> str:
+        """Upgrade it with the values of its installation and more settings."""
+        return self._helm("upgrade", self.name, str(chart or self.chart), *self._values(settings)).stdout
+
+    def template(self, *settings: str) -> str:
+        """What the chart renders, as Argo CD would: without the cluster."""
+        return self._helm("template", self.name, str(self.chart), "--no-hooks", *self._values(settings)).stdout
+
+    def test(self) -> subprocess.CompletedProcess[str]:
+        """Run the chart's tests."""
+        return self._helm("test", self.name, "--logs", "--timeout=5m", check=False)
+
+    def uninstall(self) -> None:
+        """Uninstall it and wait until its pods are gone."""
+        self._helm("uninstall", self.name, "--wait", "--timeout=3m")
+        for labels in (self.predictor, self.backend):
+            wait_for(
+                lambda labels=labels: not self.kubectl.items("pods", labels=labels),  # type: ignore[misc]  # bound now
+                timeout=READY_TIMEOUT_S,
+                describe=f"the pods of {self.name} to go",
+            )
+
+    def wait_until_ready(self, *, replicas: int = 2) -> None:
+        """Wait until KServe calls it ready, no pod of an earlier state is left, and the rollout is through."""
+
+        def ready() -> bool | Pending:
+            try:
+                release = Release.find(self.api, self.name)
+                pods = release.pods()
+                release.ready_pods(at_least=replicas)
+            except HarnessError as error:
+                return Pending(str(error))
+            old = len(pods) - replicas
+            return old == 0 or Pending(f"{len(pods)} pods, {replicas} wanted")
+
+        wait_for(ready, timeout=READY_TIMEOUT_S, delay=2.0, describe=f"release {self.name} to be ready")
+
+    def complete(self, prompt: str, *, chat: bool = False) -> dict[str, Any]:
+        """One answer through KServe's Service of the predictor, by way of the API server's proxy."""
+        body: dict[str, Any] = {"model": "tiny", "max_tokens": 8, "temperature": 0}
+        body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
+        route = "chat/completions" if chat else "completions"
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/services/{self.service}-predictor:80/proxy/v1/{route}"
+        answer: dict[str, Any] = json.loads(
+            self.kubectl.text("create", f"--raw={path}", "--filename=-", stdin=json.dumps(body))
+        )
+        return answer
+
+    def logs(self) -> str:
+        """The logs of all its pods, init containers included."""
+        pods = [pod for labels in (self.predictor, self.backend) for pod in self.kubectl.items("pods", labels=labels)]
+        return "".join(self.kubectl.text("logs", pod["metadata"]["name"], "--all-containers") for pod in pods)
+
+    @contextmanager
+    def traffic(self) -> Iterator[list[str]]:
+        """Steady requests in the background; the list collects those that two tries in a row did not get answered.
+
+        The second try is the client's: a pod that ends takes its connections with it.
+        """
+        failed: list[str] = []
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                for last in (False, True):
+                    try:
+                        self.complete("What does the cache hold?")
+                        break
+                    except CommandError as error:
+                        if last:
+                            failed.append(str(error))
+                stop.wait(_TRAFFIC_PAUSE_S)
+
+        thread = threading.Thread(target=ask, name="traffic")
+        thread.start()
+        try:
+            yield failed
+        finally:
+            stop.set()
+            thread.join()
