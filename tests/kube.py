@@ -34,7 +34,7 @@ class CommandError(AssertionError):
     """A command ended with an error; its output is the message."""
 
 
-def command(  # noqa: PLR0913 - what a process is started with, by name
+def command(
     *argv: str | Path,
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
