@@ -94,26 +94,39 @@ class Kubectl:
         """What identifies the pods with these labels."""
         return {pod["metadata"]["uid"] for pod in self.items("pods", labels=labels)}
 
-    def run_pod(self, name: str, script: str, *, labels: Mapping[str, str] | None = None) -> str:
+    def run_pod(self, name: str, script: str, *, claim: str | None = None) -> str:
         """Run a Python script in a pod with the predictor's image under the restricted Pod Security Standard.
+
+        Args:
+            name: the pod's name.
+            script: the script's text.
+            claim: a PersistentVolumeClaim to mount at /claim.
 
         Returns:
             What it printed.
+
+        Raises:
+            CommandError: it ended with an error.
         """
+        volumes = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+        mounts = [{"name": "claim", "mountPath": "/claim"}] if claim else []
+        security = {"runAsNonRoot": True, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         self.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": name, "labels": dict(labels or {})},
+                "metadata": {"name": name},
                 "spec": {
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": False,
-                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "securityContext": security,
+                    "volumes": volumes,
                     "containers": [
                         {
                             "name": "script",
                             "image": IMAGE,
                             "command": ["python3", "-c", script],
+                            "volumeMounts": mounts,
                             "securityContext": {
                                 "allowPrivilegeEscalation": False,
                                 "capabilities": {"drop": ["ALL"]},
@@ -124,14 +137,20 @@ class Kubectl:
             }
         )
         try:
-            wait_for(
-                lambda: self.text("get", "pod", name, "--output=jsonpath={.status.phase}") in {"Succeeded", "Failed"},
+            phase = wait_for(
+                lambda: ended if (ended := self._phase(name)) in {"Succeeded", "Failed"} else Pending(ended),
                 timeout=READY_TIMEOUT_S,
                 describe=f"pod {name} to end",
             )
-            return self.text("logs", name)
+            printed = self.text("logs", name)
+            if phase == "Failed":
+                raise CommandError(f"pod {name} failed:\n{printed}")
+            return printed
         finally:
             self.run("delete", "pod", name, "--wait=true")
+
+    def _phase(self, pod: str) -> str:
+        return self.text("get", "pod", pod, "--output=jsonpath={.status.phase}")
 
 
 @dataclass(frozen=True, slots=True)
