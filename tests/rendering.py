@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from lmcache_kserve.kserve import PredictorPod, predictor_pod
 from lmcache_kserve.manifests import Manifest, Manifests
 
 REPOSITORY = Path(__file__).parent.parent
-CHART = REPOSITORY / "charts" / "lmcache-kserve"
+CHART_VARIABLE = "LMCACHE_KSERVE_TEST_CHART"
+CHART = Path(os.environ.get(CHART_VARIABLE, REPOSITORY / "charts" / "lmcache-kserve"))
+"""The chart under test; the variable names another copy of it."""
 
 SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
 """Every values file that a user would copy, and every one that chart-testing installs."""
