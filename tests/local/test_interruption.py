@@ -2,7 +2,9 @@
 
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,19 +16,23 @@ from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.local
 
+HEED_SIGINT = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
 
 @pytest.fixture
-def starting(tmp_path: Path) -> "subprocess.Popen[str]":
+def starting(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
     """A run whose engines are just loading."""
     assert processes_of_runs() == []
     process = subprocess.Popen(
-        [*COMMAND, "--no-baseline", "--out", str(tmp_path / "interrupted")],
+        # Whoever starts the tests in the background passes an ignored SIGINT on; a terminal does not.
+        [sys.executable, "-c", HEED_SIGINT, *COMMAND, "--no-baseline", "--out", str(tmp_path / "interrupted")],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     wait_for(lambda: len(processes_of_runs()) >= 4, timeout=120, describe="the engines to be started")
-    return process
+    yield process
+    process.terminate()
 
 
 def test_ctrl_c_leaves_no_process_and_no_file(starting: "subprocess.Popen[str]", tmp_path: Path) -> None:
