@@ -16,11 +16,15 @@ from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.local
 
-HEED_SIGINT = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+HEED_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @pytest.fixture
-def starting(tmp_path: Path) -> "Iterator[subprocess.Popen[str]]":
+def starting(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A run whose engines are just loading."""
     assert processes_of_runs() == []
     process = subprocess.Popen(
