@@ -28,6 +28,10 @@ test: $(UV) ## Unit and chart tests
 test-local: $(UV) ## The proof with the real engine, for each way to configure it
 	$(RUN) pytest tests/local
 
+.PHONY: test-cluster
+test-cluster: $(UV) ## The proof on the cluster that KUBECONFIG names; docs/cluster.md says what it needs
+	$(RUN) pytest tests/cluster
+
 .PHONY: image
 image: ## Build the CPU image $(IMAGE), and with the test model inside $(IMAGE)-tiny; try the latter
 	docker build $(IMAGE_ARGS) --build-arg VERSION=$(VERSION) --target server --tag $(IMAGE) images/vllm-cpu
