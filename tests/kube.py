@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pykube
 from rendering import CHART, REPOSITORY
 
 from lmcache_kserve.cluster.api import Api
@@ -236,15 +237,28 @@ class Installed:
         wait_for(ready, timeout=READY_TIMEOUT_S, delay=2.0, describe=f"release {self.name} to be ready")
 
     def complete(self, prompt: str, *, chat: bool = False) -> dict[str, Any]:
-        """One answer through KServe's Service of the predictor, by way of the API server's proxy."""
+        """One answer through KServe's Service of the predictor, by way of the API server's proxy.
+
+        Raises:
+            CommandError: there was none.
+        """
         body: dict[str, Any] = {"model": "tiny", "max_tokens": 8, "temperature": 0}
         body |= {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         route = "chat/completions" if chat else "completions"
-        path = f"/api/v1/namespaces/{self.kubectl.namespace}/services/{self.service}-predictor:80/proxy/v1/{route}"
-        answer: dict[str, Any] = json.loads(
-            self.kubectl.text("create", f"--raw={path}", "--filename=-", stdin=json.dumps(body))
+        answer = self._client().post(
+            version="v1",
+            namespace=self.kubectl.namespace,
+            url=f"services/{self.service}-predictor:80/proxy/v1/{route}",
+            json=body,
         )
-        return answer
+        if not answer.ok:
+            raise CommandError(f"HTTP {answer.status_code}: {answer.text}")
+        decoded: dict[str, Any] = answer.json()
+        return decoded
+
+    def _client(self) -> pykube.HTTPClient:
+        """A client of its own for each request: the upgrade's traffic comes from another thread."""
+        return pykube.HTTPClient(pykube.KubeConfig.from_file(str(self.kubectl.kubeconfig)), timeout=_COMMAND_TIMEOUT_S)
 
     def logs(self) -> str:
         """The logs of all its pods, init containers included."""
@@ -266,7 +280,7 @@ class Installed:
                     try:
                         self.complete("What does the cache hold?")
                         break
-                    except CommandError as error:
+                    except (CommandError, OSError) as error:
                         if last:
                             failed.append(str(error))
                 stop.wait(_TRAFFIC_PAUSE_S)
