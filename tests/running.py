@@ -12,6 +12,13 @@ from lmcache_kserve.local.process import owner_of
 
 COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
 
+HEED_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a command as a terminal does: whoever starts the tests in the background passes an ignored SIGINT on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from kube import Installed, Kubectl, command
 from rendering import REPOSITORY
+from running import HEED_SIGINT
 
 from lmcache_kserve.bench import Bench, Options
 from lmcache_kserve.cluster.target import ClusterTarget
@@ -168,6 +170,31 @@ def test_requests_are_answered_and_hits_return_when_the_network_to_the_backend_i
         kubectl.run("rollout", "status", f"deployment/{installed.service}-redis", "--timeout=2m")
 
     _assert_survived(_disturbed(installed, "the network cut", begin=cut, end=lambda: let_in(allowed)))
+
+
+@pytest.mark.fault
+def test_ctrl_c_during_an_outage_leaves_the_backend_running(installed: Installed) -> None:
+    kubectl, backend = installed.kubectl, f"deployment/{installed.service}-redis"
+
+    def replicas() -> int:
+        return int(json.loads(kubectl.text("get", backend, "--output=json"))["spec"]["replicas"])
+
+    verify = ("verify", installed.name, "--namespace", kubectl.namespace, "--pairs", "3")
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEED_SIGINT, sys.executable, "-m", "lmcache_kserve", *verify],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_for(lambda: replicas() == 0, timeout=300, delay=0.2, describe="verify to stop the backend")
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert replicas() == 1
 
 
 @pytest.mark.fault

@@ -9,18 +9,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import COMMAND, Demo, processes_of_runs
+from running import COMMAND, HEED_SIGINT, Demo, processes_of_runs
 
 from lmcache_kserve.local.process import temporary_folders
 from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.local
-
-HEED_SIGINT = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 @pytest.fixture
@@ -28,7 +22,6 @@ def starting(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     """A run whose engines are just loading."""
     assert processes_of_runs() == []
     process = subprocess.Popen(
-        # Whoever starts the tests in the background passes an ignored SIGINT on; a terminal does not.
         [sys.executable, "-c", HEED_SIGINT, *COMMAND, "--no-baseline", "--out", str(tmp_path / "interrupted")],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
