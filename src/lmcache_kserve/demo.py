@@ -1,10 +1,8 @@
 """`lmcache-kserve demo`: render, run on this machine, prove, report."""
 
-import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +10,9 @@ from rich.console import Console
 
 from lmcache_kserve import experiment, policies, proof
 from lmcache_kserve.bench import Options as Measurements
-from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.process import (
-    end_leftovers,
-    is_running,
-    owner,
-    runs_folder,
-    temporary_folder,
-    temporary_folders,
-)
+from lmcache_kserve.local.run import clean_up_after_others, keep_logs, run_folder, start
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.manifests import Manifests
 from lmcache_kserve.progress import Stages
@@ -64,14 +54,14 @@ def run(options: Options, *, console: Console) -> bool:
     _check(renderer.release(f"model.id={_MODEL_STAND_IN}"))
     if options.out:
         proof.prepare(options.out)
-    _clean_up_after_others(console)
+    clean_up_after_others(console)
     with ExitStack() as stack:
-        folder = stack.enter_context(_run_folder())
+        folder = stack.enter_context(run_folder())
         with Stages(console) as stages:
             targets = [stack.enter_context(target) for target in _targets(options, renderer, folder, stages)]
             if options.out:
-                stack.callback(_keep_logs, targets, options.out)
-            _start(targets, stages)
+                stack.callback(keep_logs, targets, options.out)
+            start(targets, stages)
             evidence = experiment.run(
                 targets[0],
                 baseline=targets[1] if options.baseline else None,
@@ -127,39 +117,6 @@ def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages)
     ]
 
 
-def _start(targets: Sequence[LocalTarget], stages: Stages) -> None:
-    """Start all targets side by side.
-
-    Raises:
-        HarnessError: one of them did not become ready.
-    """
-    total = sum(target.pod_count for target in targets)
-    ready: list[str] = []
-
-    def progress(pod: str) -> None:
-        ready.append(pod)
-        stages.update("start", len(ready), total, f"{pod} is ready")
-
-    stages.update("start", 0, total, "engines load the model")
-    with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        futures = [pool.submit(target.start, progress=progress) for target in targets]
-        first_failure(futures, then=lambda: _stop(targets))
-
-
-def _stop(targets: Sequence[LocalTarget]) -> None:
-    for target in targets:
-        target.stop()
-
-
-def _keep_logs(targets: Sequence[LocalTarget], out: Path) -> None:
-    for target in targets:
-        folder = out / "logs" / target.directory.name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for file in target.log_files:
-            shutil.copy(file, folder)
-
-
 def _wait_for_interrupt(target: LocalTarget, console: Console) -> None:
     for replica in target.replicas:
         console.print(f"{replica.name} answers at {replica.openai_url}")
@@ -168,26 +125,3 @@ def _wait_for_interrupt(target: LocalTarget, console: Console) -> None:
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print("ending the release")
-
-
-@contextmanager
-def _run_folder() -> Iterator[Path]:
-    """A folder for this run alone, named after its harness; removed at the end."""
-    folder = runs_folder() / owner()
-    folder.mkdir(parents=True)
-    temporary_folder().mkdir(mode=0o700, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(temporary_folder(), ignore_errors=True)
-
-
-def _clean_up_after_others(console: Console) -> None:
-    """End the processes and remove the folders of harnesses that were killed before they could."""
-    if count := end_leftovers():
-        console.print(f"ended {count} processes of a run whose harness was killed")
-    folders = [(folder.name, folder) for folder in runs_folder().glob("*")]
-    for mark, folder in [*folders, *temporary_folders()]:
-        if not is_running(mark):
-            shutil.rmtree(folder, ignore_errors=True)
