@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from lmcache_kserve import demo as demo_run
+from lmcache_kserve import fault_run
 from lmcache_kserve import verify as verify_run
+from lmcache_kserve.backends import TRAITS, traits
 from lmcache_kserve.errors import HarnessError
 
 app = typer.Typer(
@@ -93,6 +95,41 @@ def demo(  # noqa: PLR0913 - one parameter per option
     )
     with _reported(console, interrupted="everything that was started has been ended"):
         passed = demo_run.run(options, console=console)
+    raise typer.Exit(code=0 if passed else 1)
+
+
+@app.command()
+def faults(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for faults.md, faults.json and the logs.")],
+    backends: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="remoteBackend.type; repeatable. By default every one that runs here."),
+    ] = None,
+    values: Annotated[
+        list[Path] | None, typer.Option("-f", "--values", help="Values file on top of values/cpu.yaml; repeatable.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Single value, as helm's --set: key=value; repeatable.")
+    ] = None,
+) -> None:
+    """Break the remote backend in every way, on this machine, and see what it costs the service.
+
+    Exits with 0 only if every request was answered, and hits returned wherever LMCache's client reconnects.
+    """
+    console = Console(stderr=True)
+    options = fault_run.Options(
+        backends=tuple(backends or TRAITS),
+        values_files=tuple(values or ()),
+        settings=tuple(settings or ()),
+        secrets={},
+        out=out,
+        command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
+    )
+    with _reported(console, interrupted="everything that was started has been ended"):
+        for backend in options.backends:
+            traits(backend)
+        passed = fault_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
 

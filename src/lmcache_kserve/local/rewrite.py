@@ -6,7 +6,7 @@ mount paths to folders, Service addresses to loopback addresses, and the pod's o
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lmcache_kserve.errors import HarnessError
 
@@ -34,6 +34,10 @@ class Addresses:
         for service in {name for name, _ in self.ports}:
             text = self._pattern(service).sub(self._local_address, text)
         return text
+
+    def detoured(self, detours: Mapping[int, int]) -> "Addresses":
+        """The same Services by way of other local ports, given by the ports that they have now."""
+        return replace(self, ports={key: detours.get(port, port) for key, port in self.ports.items()})
 
     def _pattern(self, service: str) -> re.Pattern[str]:
         suffix = rf"(?:\.{re.escape(self.namespace)}(?:\.svc(?:\.cluster\.local\.?)?)?)"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.local.link import Link
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
@@ -135,6 +137,15 @@ class LocalBackend:
         for pod in self.pods:
             pod.kill()
 
+    @property
+    def resident_bytes(self) -> int:
+        """Memory of all its processes; 0 while it does not run."""
+        total = 0
+        for pod in self.pods:
+            with suppress(HarnessError):
+                total += pod.process.resident_bytes
+        return total
+
     def start(self) -> None:
         """Start the backend's pods again and wait until they are ready."""
         for pod in self.pods:
@@ -154,6 +165,7 @@ class LocalTarget:
         engine: where vLLM and LMCache are installed.
         chart_versions: versions that only the caller knows (chart, Helm).
         given_secrets: data by key of Secrets that a cluster would hold already, by name.
+        linked: put a network that can be slow or cut between the replicas and the backend's Services.
     """
 
     manifests: Manifests
@@ -162,6 +174,8 @@ class LocalTarget:
     engine: Engine
     chart_versions: Mapping[str, str] = field(default_factory=dict)
     given_secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    linked: bool = False
+    _links: dict[int, Link] = field(default_factory=dict)
     _pods: list[LocalPod] = field(default_factory=list)
     _release: Release = field(init=False)
     _settings: LMCacheSettings = field(init=False)
@@ -174,11 +188,16 @@ class LocalTarget:
         """
         plans = plan_pods(self.manifests)
         ports = assign_ports(plans)
+        addresses = service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace)
+        if self.linked:
+            backends = [ports[plan.name] for plan in plans if plan.component == BACKEND_COMPONENT]
+            self._links = {local: Link(local) for assigned in backends for local in assigned.values()}
+            addresses = addresses.detoured({local: link.port for local, link in self._links.items()})
         self._release = Release(
             namespace=self.namespace,
             directory=self.directory,
             configuration=Configuration.of(self.manifests, secrets=self.given_secrets),
-            addresses=service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace),
+            addresses=addresses,
             programs=Programs.find(self.engine, folder=self.directory / "programs"),
         )
         self._pods = [LocalPod(plan, release=self._release, ports=ports[plan.name]) for plan in plans]
@@ -196,13 +215,16 @@ class LocalTarget:
         """End every process and remove every file of the release, whatever signal arrives meanwhile."""
         with uninterrupted():
             self.stop()
+            for link in self._links.values():
+                link.close()
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *, progress: Callable[[str], None]) -> None:
+    def start(self, *, progress: Callable[[str], None], backend: bool = True) -> None:
         """Start all pods side by side and return when all are ready.
 
         Args:
             progress: told the name of each pod that became ready.
+            backend: whether the backend starts too; `LocalBackend.start` makes good for it.
 
         Raises:
             HarnessError: a pod did not become ready; the others are ended.
@@ -212,14 +234,22 @@ class LocalTarget:
             pod.start()
             progress(pod.plan.name)
 
-        with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
-            first_failure([pool.submit(run, pod) for pod in self._pods], then=self.stop)
+        for link in self._links.values():
+            link.start()
+        pods = [pod for pod in self._pods if backend or pod.plan.component != BACKEND_COMPONENT]
+        with ThreadPoolExecutor(max_workers=len(pods)) as pool:
+            first_failure([pool.submit(run, pod) for pod in pods], then=self.stop)
 
     def stop(self) -> None:
         """End every process of the release, and start none from now on; a second call does nothing more."""
         self._release.closing.set()
         with ThreadPoolExecutor(max_workers=len(self._pods)) as pool:
             list(pool.map(LocalPod.stop, self._pods))
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The network between the replicas and the backend, where there is one of our own."""
+        return list(self._links.values())
 
     @property
     def pod_count(self) -> int:

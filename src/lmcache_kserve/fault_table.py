@@ -1,0 +1,105 @@
+"""What each remote backend's failures cost: the table of `lmcache-kserve faults`, and how it is written down."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lmcache_kserve.evidence import Outage
+
+SCHEMA = "lmcache-kserve/faults/v1"
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRow:
+    """One backend under one fault.
+
+    Attributes:
+        backend: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
+        fault: its name, one of `fault_run.FAULTS`.
+        requests: sent before, during and after the fault.
+        failed: of them, how many had no answer or a wrong one; None where that could not be found out.
+        slowest_s: the longest time that a request took.
+        hits_expected: whether LMCache's client is expected to use the backend again by itself.
+        hits_returned_s: seconds from the end of the fault until a fresh prompt of one replica hit on another; None
+            where it did not.
+        memory_peak_bytes: most memory that the backend's processes used.
+        problem: why the row could not be filled; None for one that was.
+    """
+
+    backend: str
+    mode: str
+    fault: str
+    requests: int = 0
+    failed: int | None = None
+    slowest_s: float | None = None
+    hits_expected: bool = True
+    hits_returned_s: float | None = None
+    memory_peak_bytes: int = 0
+    problem: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every request was answered correctly and hits returned where they are expected to."""
+        return self.failed == 0 and (self.hits_returned_s is not None or not self.hits_expected)
+
+    def seen(self, outage: Outage) -> "FaultRow":
+        """The row filled with what the clients saw."""
+        return replace(
+            self,
+            requests=len(outage.answers),
+            failed=sum(answer.error is not None or not answer.correct for answer in outage.answers),
+            slowest_s=max((answer.total_s for answer in outage.answers), default=None),
+            hits_returned_s=outage.hits_returned_s,
+        )
+
+
+def document(rows: Sequence[FaultRow], *, command: str, versions: dict[str, str]) -> dict[str, Any]:
+    """The table as JSON values; durations in seconds, sizes in bytes."""
+    return {
+        "schema": SCHEMA,
+        "passed": bool(rows) and all(one.passed for one in rows),
+        "command": command,
+        "versions": versions,
+        "rows": [asdict(one) | {"passed": one.passed} for one in rows],
+    }
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """The page for people, from what `document` made."""
+    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
+    table = "\n".join(_line(one) for one in content["rows"])
+    return f"""\
+# What happens when the remote backend fails
+
+Written by `{content["command"]}`; {versions}. Two replicas under steady traffic, all on one machine: the table is about
+behaviour, and its times are those of that machine.
+
+- **requests failed**: of all requests before, during and after the fault, those without an answer or with a wrong one.
+- **slowest**: the longest that a request took.
+- **hits return**: from the end of the fault until a fresh prompt of one replica was found by the other.
+- **memory peak**: of the backend's processes.
+
+| backend | mode | fault | requests failed | slowest | hits return | memory peak | |
+|---|---|---|---|---|---|---|---|
+{table}
+"""
+
+
+def _line(one: dict[str, Any]) -> str:
+    if one["problem"]:
+        cells = ["", "", one["problem"], ""]
+    else:
+        hits = one["hits_returned_s"]
+        back = f"after {hits:.1f} s" if hits is not None else "**never**"
+        if not one["hits_expected"]:
+            back = "when the replicas restart"
+        cells = [
+            f"{one['failed']} of {one['requests']}",
+            f"{one['slowest_s']:.1f} s",
+            back,
+            f"{one['memory_peak_bytes'] / _MIB:.0f} MiB",
+        ]
+    mark = "✓" if one["passed"] else "✗"
+    return f"| {' | '.join([one['backend'], one['mode'], one['fault'], *cells, mark])} |"
