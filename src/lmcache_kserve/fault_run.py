@@ -155,7 +155,7 @@ class _Backend:
             hits_expected=reconnects,
             memory_peak_bytes=peak[0],
         )
-        return replace(one, problem=str(outage)) if isinstance(outage, Unreadable) else one.seen(outage)
+        return replace(one, problem=outage.why) if isinstance(outage, Unreadable) else one.seen(outage)
 
     def _scenario(self, bench: Bench, name: str) -> _Scenario:
         backend = self._backend
