@@ -316,7 +316,7 @@ class ReleaseTest:
                     self._hints("get pods", "-o wide"),
                 )
             if state != said:
-                self._say(f"waiting for {self._settings.replicas} replicas: {state}")
+                self._say(f"waiting until {self._settings.replicas} are ready: {state}")
                 said = state
             self._clock.sleep(POLL_SECONDS)
 
