@@ -75,7 +75,7 @@ def list_models(handler: "Handler") -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Routes of a vLLM server; what `POST /v1/completions` does is the server's `behaviour`, what GET does its `page`."""
+    """Routes of a vLLM server; what POST does is the server's `behaviour`, what GET does its `page`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True

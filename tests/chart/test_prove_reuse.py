@@ -51,6 +51,8 @@ class Release:
     busy_for: int = 0
     counts: bool = True
     breaks_off: int = 0
+    fails: int = 0
+    always_finds: bool = False
     textless: bool = False
     key: str = ""
     model: str = "tiny"
@@ -103,6 +105,9 @@ class Replica:
         elif release.breaks_off:
             release.breaks_off -= 1
             handler.stream(['data: {"choices": [{"text": "a"}]}'])
+        elif release.fails:
+            release.fails -= 1
+            handler.stream(['data: {"error": {"message": "the engine is dead"}}', "data: [DONE]"])
         else:
             words = answer_words(prompt, body["max_tokens"])
             if self._find(prompt) and release.wrong_when_warm:
@@ -117,7 +122,8 @@ class Replica:
         keys = [f"{self.name}:{key}" if release.seeds_differ else key for key in plain]
         known = self.memory | (release.chunks if release.backend_up else set())
         own = prefix_length(plain, self.own_memory) if release.own_cache else 0
-        lmcache = max(0, prefix_length(keys, known) - own) if release.lmcache else 0
+        found = len(keys) if release.always_finds else prefix_length(keys, known)
+        lmcache = max(0, found - own) if release.lmcache else 0
         self.counters["prompt_tokens"] += len(prompt)
         self.counters["external_prefix_cache_hits"] += lmcache * CHUNK
         self.counters["prefix_cache_hits"] += own * CHUNK
@@ -241,10 +247,13 @@ def test_a_healthy_release_passes_and_shows_the_times(cluster: Cluster, run: Run
         "PASSED: what one replica computed, every other one found: 2 prompts, 2 replicas, through redis"
     )
     a, b = (re.escape(cluster.address(name)) for name in "ab")
-    cold, warm = r"TTFT \d+\.\d{3} s  \d+ tokens, 128 of them in whole chunks", r"TTFT \d+\.\d{3} s  128 found by LMCache"
+    cold, warm = (
+        r"TTFT \d+\.\d{3} s  \d+ tokens, 128 of them in whole chunks",
+        r"TTFT \d+\.\d{3} s  128 found by LMCache",
+    )
     for first, second in ((a, b), (b, a)):
-        assert re.search(rf"  {first}  cold  {cold}\n  {second}  warm  {warm}, \d+\.\d times faster", outcome.text)
-    assert re.search(r"\nmedian TTFT: cold \d+\.\d{3} s, warm \d+\.\d{3} s, \d+\.\d times faster\n", outcome.text)
+        assert re.search(rf"  {first}  cold  {cold}\n  {second}  warm  {warm}, cold/warm \d+\.\d\n", outcome.text)
+    assert re.search(r"\nmedian TTFT: cold \d+\.\d{3} s, warm \d+\.\d{3} s, cold/warm \d+\.\d\n", outcome.text)
 
 
 def test_each_prompt_goes_to_one_replica_and_then_to_all_others(cluster: Cluster, run: Run) -> None:
@@ -355,7 +364,8 @@ def test_a_replica_that_is_not_ready_in_time_is_named_with_what_it_says(cluster:
     assert outcome.text.count("waiting until 2 are ready") == 1
 
 
-def test_pods_that_do_not_exist_are_waited_for_and_reported(cluster: Cluster, run: Run) -> None:
+@pytest.mark.usefixtures("cluster")
+def test_pods_that_do_not_exist_are_waited_for_and_reported(run: Run) -> None:
     outcome = run(timeout=60)
     assert outcome.code == 1
     assert "0 of 2 replicas ready, and 0 there" in outcome.verdict
@@ -375,6 +385,17 @@ def test_a_rollout_is_waited_for(cluster: Cluster, run: Run) -> None:
     cluster.clock.events = [(20.0, lambda: cluster.forget("old"))]
     assert run().code == 0
     assert {name for name, _ in cluster.release.prompts} == {"a", "b"}
+
+
+@pytest.mark.parametrize("options", [(), ("--or-more",)], ids=["fixed", "scaled"])
+def test_a_further_pod_that_does_not_become_ready_is_no_healthy_release(
+    cluster: Cluster, run: Run, options: tuple[str, ...]
+) -> None:
+    cluster.start("a", "b")
+    cluster.start("new", ready=False)
+    outcome = run(*options, timeout=60)
+    assert outcome.code == 1
+    assert "2 of 2 replicas ready, and 3 there" in outcome.verdict
 
 
 def test_more_replicas_than_the_fewest_are_all_used_where_something_scales_them(cluster: Cluster, run: Run) -> None:
@@ -420,6 +441,8 @@ def test_other_traffic_spoils_an_attempt_not_the_test(cluster: Cluster, run: Run
     assert outcome.code == 0
     assert "attempt 1: replica" in outcome.text
     assert "counted 1" in outcome.text
+    # Known as soon as it is counted, not when nothing else comes.
+    assert cluster.clock.now < 5
 
 
 def test_traffic_that_does_not_end_proves_nothing(cluster: Cluster, run: Run) -> None:
@@ -444,6 +467,22 @@ def test_an_answer_that_breaks_off_is_asked_for_again(cluster: Cluster, run: Run
     outcome = run()
     assert outcome.code == 0
     assert "the stream broke off before its end" in outcome.text
+
+
+def test_an_error_in_the_stream_is_told_and_tried_again(cluster: Cluster, run: Run) -> None:
+    cluster.release.fails = 1
+    cluster.start("a", "b")
+    outcome = run()
+    assert outcome.code == 0
+    assert "the engine is dead" in outcome.text
+
+
+def test_counters_that_find_what_nobody_has_sent_prove_nothing(cluster: Cluster, run: Run) -> None:
+    cluster.release.always_finds = True
+    cluster.start("a", "b")
+    outcome = run()
+    assert outcome.code == 1
+    assert "of a prompt that nobody had sent before" in outcome.verdict
 
 
 def test_a_model_that_is_not_served_fails_with_the_servers_words(cluster: Cluster, run: Run) -> None:
@@ -543,11 +582,7 @@ def test_a_test_that_runs_out_of_time_says_so(cluster: Cluster, run: Run) -> Non
 
 
 def test_addresses_of_both_families_are_written_as_they_are_in_urls(script: ModuleType) -> None:
-    settings = script.parse(
-        ["--pods=a:1", "--replicas=1", "--model=m", "--model-path=/m", "--openai-path=/v1", "--reuse=own"]
-        + ["--chunk-size=1", "--chunks=1", "--pairs=1", "--timeout=1", "--service=a/b"],
-        {},
-    )
+    settings = script.parse(arguments(8080), {})
     assert str(script.Replica("10.0.0.5", 8080, settings)) == "10.0.0.5:8080"
     assert str(script.Replica("fd00::5", 8080, settings)) == "[fd00::5]:8080"
 

@@ -513,7 +513,7 @@ class ReleaseTest:
             found = [f"{one.lmcache} found by LMCache"] + [f"{one.own} by vLLM's own prefix cache"] * bool(one.own)
             self._say(
                 f"  {one.replica}  warm  TTFT {one.answer.ttft:.3f} s  {', '.join(found)}, "
-                f"{cold.answer.ttft / one.answer.ttft:.1f} times faster"
+                f"cold/warm {cold.answer.ttft / one.answer.ttft:.1f}"
             )
 
     @property
@@ -606,7 +606,7 @@ def summary(passes: Sequence[Sequence[Pass]]) -> str:
     """The medians of all pairs."""
     cold = statistics.median(first.answer.ttft for first, *_ in passes)
     warm = statistics.median(one.answer.ttft for _, *others in passes for one in others)
-    return f"median TTFT: cold {cold:.3f} s, warm {warm:.3f} s, {cold / warm:.1f} times faster"
+    return f"median TTFT: cold {cold:.3f} s, warm {warm:.3f} s, cold/warm {cold / warm:.1f}"
 
 
 def addresses(host: str, port: int) -> list[tuple[str, int]]:
