@@ -469,6 +469,20 @@ def test_an_answer_that_breaks_off_is_asked_for_again(cluster: Cluster, run: Run
     assert "the stream broke off before its end" in outcome.text
 
 
+@pytest.mark.parametrize(
+    ("frames", "problem"),
+    [
+        (['{"choices": []}', "[DONE]"], "ended without a token"),
+        (['{"choices": [{"text": "a"}]}', "[DONE]"], "told no usage.prompt_tokens"),
+        (['{"choices": [{"text": "a"}], "usage": {"other": 1}}', "[DONE]"], "told no usage.prompt_tokens"),
+        (["no JSON"], "Expecting value"),
+    ],
+)
+def test_a_stream_that_lacks_something_is_no_answer(script: ModuleType, frames: list[str], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        script.read_stream([f"data: {frame}\n".encode() for frame in frames], 0.0)
+
+
 def test_an_error_in_the_stream_is_told_and_tried_again(cluster: Cluster, run: Run) -> None:
     cluster.release.fails = 1
     cluster.start("a", "b")

@@ -190,7 +190,7 @@ class Replica:
                 response = connection.getresponse()
                 body = response.read().decode(errors="replace")
         except (OSError, http.client.HTTPException) as error:
-            raise Unproven(f"{self} does not answer: {error or type(error).__name__}") from error
+            raise Unproven(f"{self} does not answer: {str(error) or type(error).__name__}") from error
         if response.status != http.client.OK:
             raise self._refusal(path, response.status, body)
         return body
@@ -246,7 +246,7 @@ class Replica:
                     raise self._refusal(path, response.status, response.read().decode(errors="replace"))
                 return read_stream(response, begin)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Unproven(f"{self} did not answer a request: {error or type(error).__name__}") from error
+            raise Unproven(f"{self} did not answer a request: {str(error) or type(error).__name__}") from error
 
     def _connection(self, seconds: float) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._address, self._port, timeout=seconds)
@@ -583,8 +583,10 @@ def read_stream(lines: Iterable[bytes], begin: float) -> Answer:
         raise ValueError("the stream broke off before its end")
     # A token may have no text: a special one, or the first byte of a character.
     first = first_text or first_choice
-    if first is None or not usage:
-        raise ValueError("the stream ended without a token" if first is None else "the stream told no usage")
+    if first is None:
+        raise ValueError("the stream ended without a token")
+    if "prompt_tokens" not in (usage or {}):
+        raise ValueError("the stream told no usage.prompt_tokens")
     return Answer("".join(parts), int(usage["prompt_tokens"]), first - begin)
 
 
