@@ -65,10 +65,17 @@ def frames(text: str, prompt_tokens: int) -> list[str]:
 
 
 Behaviour = Callable[["Handler", dict[str, Any]], None]
+Page = Callable[["Handler"], None]
+
+
+def list_models(handler: "Handler") -> None:
+    """What every page is, unless a server has others."""
+    cards = [{"id": handler.server.model, "max_model_len": handler.server.context}]
+    handler.reply(200, json.dumps({"data": cards}).encode())
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Routes of a vLLM server; what `POST /v1/completions` does is the server's `behaviour`."""
+    """Routes of a vLLM server; what POST does is the server's `behaviour`, what GET does its `page`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -78,8 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        cards = [{"id": self.server.model, "max_model_len": self.server.context}]
-        self.reply(200, json.dumps({"data": cards}).encode())
+        self.server.page(self)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -111,9 +117,17 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, behaviour: Behaviour, *, model: str = MODEL, context: int | None = CONTEXT) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        *,
+        model: str = MODEL,
+        context: int | None = CONTEXT,
+        page: Page = list_models,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.behaviour = behaviour
+        self.page = page
         self.model = model
         self.context = context
         self._open: list[Any] = []

@@ -46,6 +46,7 @@ EVERYTHING: dict[str, Any] = {
     "lmcache": {"localDisk": {"enabled": True, "sizeGB": 10}, "config": {"extra_config": {"a": 1}}},
     "remoteBackend": {"type": "redis", "redis": {"auth": {"password": PASSWORD}, "persistence": {"enabled": True}}},
     "networkPolicy": {"enabled": True},
+    "tests": {"podLabels": {"team": "search"}, "podAnnotations": {"example.com/note": "yes"}},
     "commonLabels": {"owner": "platform"},
     "commonAnnotations": {"example.com/owner": "platform"},
 }

@@ -63,7 +63,7 @@ def test_values_of_another_backend_render_nothing(render: Render, backend: str) 
 def test_the_predictor_connects_to_the_service_and_the_service_to_the_server(render: Render, backend: str) -> None:
     values = remote_backend(backend, **({} if backend == "lmcache-server" else {"auth": {"enabled": False}}))
     manifests = render(values)
-    service = manifests.one("Service")
+    (service,) = (m for m in manifests.labelled(component="remote-backend") if m["kind"] == "Service")
     url = urlsplit(remote_url(manifests))
     assert url.port == PORTS[backend] == service["spec"]["ports"][0]["port"]
     assert url.hostname is not None

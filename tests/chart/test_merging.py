@@ -105,7 +105,7 @@ def test_labels_and_annotations_of_the_user_reach_every_object(render: Render) -
 def test_labels_of_the_user_cannot_break_selectors(render: Render) -> None:
     values = {"commonLabels": {"app.kubernetes.io/instance": "other", "app.kubernetes.io/component": "other"}}
     manifests = render({**values, **remote_backend("redis")})
-    (service,) = manifests.of_kind("Service")
+    (service,) = (m for m in manifests.labelled(component="remote-backend") if m["kind"] == "Service")
     template = manifests.one("Deployment")["spec"]["template"]
     assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
     assert (

@@ -71,3 +71,11 @@ def test_notes_of_a_release_without_lmcache_do_not_promise_hits(helm: Helm, char
     off = {"lmcache": {"enabled": False}, "remoteBackend": {"type": "none"}}
     assert "hit tokens" not in notes(helm, chart_with_notes, off)
     assert "hit tokens" in notes(helm, chart_with_notes, {})
+
+
+def test_notes_name_the_commands_that_prove_it(helm: Helm, chart_with_notes: Path) -> None:
+    prove = "helm test llm -n models --logs"
+    assert prove in notes(helm, chart_with_notes, {})
+    assert prove not in notes(helm, chart_with_notes, {"tests": {"enabled": False}})
+    for values in ({}, {"tests": {"enabled": False}}):
+        assert "lmcache-kserve verify llm -n models" in notes(helm, chart_with_notes, values)

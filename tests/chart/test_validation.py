@@ -57,6 +57,9 @@ NAMES = {
     "KServe's own label on the service": problem(
         "kserve.labels", kserve={"labels": {"serving.kserve.io/inferenceservice": "llm"}}
     ),
+    "KServe's own label on the test": problem(
+        "tests.podLabels", tests={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}}
+    ),
     "a KServe without LMCache": problem("kserve.version", kserve={"version": "0.14"}),
     "an annotation that has a value of its own": problem(
         "kserve.annotations", kserve={"annotations": {"serving.kserve.io/deploymentMode": "Knative"}}

@@ -27,7 +27,7 @@ fullnameOverride: has {{ len $full }} characters; in namespace {{ .Release.Names
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
 {{ ternary "fullnameOverride" "nameOverride" (not (empty .Values.fullnameOverride)) }}: {{ $full | quote }} is no name for an InferenceService: lower-case letters, digits and dashes, a letter first
 {{- end }}
-{{- range $value, $labels := dict "commonLabels" .Values.commonLabels "kserve.labels" .Values.kserve.labels "predictor.podLabels" .Values.predictor.podLabels }}
+{{- range $value, $labels := dict "commonLabels" .Values.commonLabels "kserve.labels" .Values.kserve.labels "predictor.podLabels" .Values.predictor.podLabels "tests.podLabels" .Values.tests.podLabels }}
 {{- if hasKey $labels "serving.kserve.io/inferenceservice" }}
 {{ $value }}: must not have serving.kserve.io/inferenceservice, by which KServe finds, and deletes, what it made itself
 {{- end }}

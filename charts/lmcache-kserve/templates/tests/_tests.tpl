@@ -1,0 +1,75 @@
+{{/*
+What `helm test` runs. The pod is the only hook: Helm makes it anew for each run and leaves it there, with its log, because
+Helm 3 would delete it before `helm test --logs` reads it. The script, the Service and the policy belong to the release.
+*/}}
+
+{{- define "lmcache-kserve.tests.name" -}}
+{{- include "lmcache-kserve.names.of" (dict "context" . "suffix" "test") -}}
+{{- end }}
+
+{{/* The headless Service whose name resolves to the addresses of all replicas. */}}
+{{- define "lmcache-kserve.tests.podsService" -}}
+{{- include "lmcache-kserve.names.of" (dict "context" . "suffix" "pods") -}}
+{{- end }}
+
+{{/*
+What the test can expect: `shared` (a replica finds what another computed), `own` (what it computed itself) or `none`.
+The remote backend may also be one that lmcache.config names.
+*/}}
+{{- define "lmcache-kserve.tests.reuse" -}}
+{{- if not .Values.lmcache.enabled -}}
+none
+{{- else if ne "kv_both" (get (include "lmcache-kserve.lmcache.kvTransferConfig" . | fromJson) "kv_role" | toString) -}}
+none
+{{- else if or (ne .Values.remoteBackend.type "none") (hasKey (include "lmcache-kserve.lmcache.config" . | fromJson) "remote_url") -}}
+shared
+{{- else -}}
+own
+{{- end -}}
+{{- end }}
+
+{{/* Arguments of the script. Output: JSON list. */}}
+{{- define "lmcache-kserve.tests.args" -}}
+{{- $tests := .Values.tests -}}
+{{- $scaling := .Values.predictor.autoscaling -}}
+{{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
+{{- $args := list
+      (printf "--pods=%s.%s.svc:%d" (include "lmcache-kserve.tests.podsService" .) .Release.Namespace (int .Values.runtime.port))
+      (printf "--service=%s/%s" .Release.Namespace (include "lmcache-kserve.fullname" .))
+      (printf "--replicas=%d" (ternary (max 1 (int $scaling.minReplicas)) (int .Values.predictor.replicas) $scaling.enabled | int))
+      (printf "--model=%s" .Values.model.name)
+      (printf "--model-path=%s" (include "lmcache-kserve.predictor.modelPath" .))
+      (printf "--openai-path=%s" (include "lmcache-kserve.predictor.openaiPath" .))
+      (printf "--reuse=%s" (include "lmcache-kserve.tests.reuse" .))
+      (printf "--backend=%s" .Values.remoteBackend.type)
+      (printf "--chunk-size=%d" (get $config "chunk_size" | default .Values.lmcache.chunkSize | int))
+      (printf "--chunks=%d" (int $tests.promptChunks))
+      (printf "--pairs=%d" (int $tests.pairs))
+      (printf "--timeout=%d" (int $tests.timeoutSeconds)) -}}
+{{- if $scaling.enabled }}{{ $args = append $args "--or-more" }}{{ end -}}
+{{- with include "lmcache-kserve.backend.endpoint" . }}{{ $args = append $args (printf "--endpoint=%s" .) }}{{ end -}}
+{{- with .Values.model.maxModelLen }}{{ $args = append $args (printf "--context=%d" (int .)) }}{{ end -}}
+{{- if eq "cachegen" (get $config "remote_serde" | toString) }}{{ $args = append $args "--lossy" }}{{ end -}}
+{{- toJson $args -}}
+{{- end }}
+
+{{/* Close to a replica, because the predictor's image is large, and there it has been pulled. Output: YAML. */}}
+{{- define "lmcache-kserve.tests.affinity" -}}
+podAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 100
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "lmcache-kserve.predictor.podSelector" . | nindent 12 }}
+{{- end }}
+
+{{/* The server's API key, where the predictor's environment has one. Output: JSON list of variables. */}}
+{{- define "lmcache-kserve.tests.env" -}}
+{{- $env := list -}}
+{{- range include "lmcache-kserve.mergeEnv" (list .Values.predictor.env) | fromJsonArray -}}
+  {{- if eq .name "VLLM_API_KEY" }}{{ $env = append $env . }}{{ end -}}
+{{- end -}}
+{{- toJson $env -}}
+{{- end }}
