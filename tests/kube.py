@@ -25,6 +25,14 @@ IMAGE = os.environ.get("LMCACHE_KSERVE_TEST_IMAGE", f"lmcache-kserve/vllm-cpu:{A
 MODEL, OTHER_MODEL = "/models/tiny", "/models/other"
 """Two models of the same shape with different weights."""
 
+ALL_AT_ONCE = (
+    "predictor.deploymentStrategy.type=RollingUpdate",
+    "predictor.deploymentStrategy.rollingUpdate.maxSurge=0",
+    "predictor.deploymentStrategy.rollingUpdate.maxUnavailable=2",
+)
+ONE_BY_ONE = (*ALL_AT_ONCE[:2], "predictor.deploymentStrategy.rollingUpdate.maxUnavailable=1")
+"""How replicas give way to new ones: by default a new one starts beside all old ones, which is slow on two cores."""
+
 CPU_VALUES = REPOSITORY / "values" / "cpu.yaml"
 READY_TIMEOUT_S = 420.0
 _COMMAND_TIMEOUT_S = 600.0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kube import Installed, Kubectl
+from kube import ONE_BY_ONE, Installed, Kubectl
 from rendering import CHART
 
 pytestmark = pytest.mark.cluster
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.cluster
 PREVIOUS = Path(__file__).parent / "previous" / "lmcache-kserve-0.1.0.tgz"
 """The chart of the last release, as it was packaged."""
 
-SETTINGS = ("remoteBackend.type=valkey", "remoteBackend.valkey.persistence.enabled=true")
+SETTINGS = ("remoteBackend.type=valkey", "remoteBackend.valkey.persistence.enabled=true", *ONE_BY_ONE)
 
 
 @pytest.fixture(scope="module")

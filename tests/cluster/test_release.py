@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import Installed, Kubectl, command
+from kube import ALL_AT_ONCE, Installed, Kubectl, command
 from rendering import REPOSITORY
 from running import HEED_SIGINT
 
@@ -29,6 +29,7 @@ SETTINGS = (
     "remoteBackend.redis.auth.existingSecret=cache",
     "remoteBackend.redis.auth.existingSecretKey=password",
     "networkPolicy.enabled=true",
+    *ALL_AT_ONCE,
 )
 ARGO_CD = "argocd-controller"
 HASH_SEED_OF_THE_POD = "export PYTHONHASHSEED=$(hostname | cksum | cut -d' ' -f1); exec \"$@\""
