@@ -264,6 +264,45 @@ BACKENDS = {
     }.items()
 }
 
+BACKENDS |= {
+    f"filesystem: {what}": case
+    for what, case in {
+        "in Knative": Problem(
+            named=("remoteBackend.type", "filesystem"), values={**remote_backend("filesystem"), **KNATIVE}
+        ),
+        "the folder of the disk tier": Problem(
+            named=("remoteBackend.filesystem.path", "lmcache.localDisk.path"),
+            values={
+                **remote_backend("filesystem", path="/a"),
+                "lmcache": {"localDisk": {"enabled": True, "sizeGB": 1, "path": "/a"}},
+            },
+        ),
+        "another connector beside it": Problem(
+            named=("lmcache.config.remote_storage_plugins",),
+            values={**remote_backend("filesystem"), "lmcache": {"config": {"remote_storage_plugins": ["bigtable"]}}},
+        ),
+        "a class for a claim that exists": backend(
+            "filesystem",
+            "storageClassName",
+            "existingClaim",
+            existingClaim="a",
+            storageClassName="nfs",
+            cleaning={"limit": "1Gi"},
+        ),
+        "a claim of unknown size without a limit": backend(
+            "filesystem", "cleaning.limit", "existingClaim", existingClaim="a"
+        ),
+        "a size that is no quantity": backend("filesystem", "size", size="lots", cleaning={"limit": "1Gi"}),
+        "a limit that is no quantity": backend("filesystem", "cleaning.limit", cleaning={"limit": "lots"}),
+        "a tag without a repository": backend(
+            "filesystem", "cleaning.image.repository", cleaning={"image": {"tag": "1"}}
+        ),
+        "a repository without a tag": backend(
+            "filesystem", "cleaning.image.tag", cleaning={"image": {"repository": "example.com/a"}}
+        ),
+    }.items()
+}
+
 PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS
 
 # Rules that no values reach, because the schema refuses those values first.
