@@ -75,6 +75,15 @@ SERVER = {
         "model.extraArgs[0]", model=arguments("--no-disable-hybrid-kv-cache-manager")
     ),
     "an option that has a value of its own": problem("model.extraArgs[0]", "runtime.port", model=arguments("--port=1")),
+    "adapters that the keys do not name": problem(
+        "model.extraArgs[1]",
+        "--enable-lora",
+        "lmcache.adaptersByTag",
+        model=arguments("--max-loras=2", "--enable-lora"),
+    ),
+    "adapters in the other spelling": problem(
+        "model.extraArgs[0]", "lmcache.adaptersByTag", model=arguments("--lora_modules=a=/a")
+    ),
     "in-process with a model that needs hybrid memory": problem(
         "model.hybridMemory", "lmcache.mode", model={"hybridMemory": True}
     ),
@@ -160,6 +169,10 @@ LMCACHE = {
     ),
     "a password in the configuration": problem(
         "lmcache.config.lookup_url", lmcache={"config": {"lookup_url": "redis://a:b@c"}}
+    ),
+    "a seed that Python does not take": problem("lmcache.hashSeed", lmcache={"hashSeed": "4294967296"}),
+    "a salt without a computed seed": problem(
+        "lmcache.keySalt", "lmcache.hashSeed", lmcache={"hashSeed": 0, "keySalt": "a"}
     ),
     "two remote URLs": problem("lmcache.config.remote_url", lmcache={"config": {"remote_url": "redis://a"}}),
     "no memory to stage chunks in": problem(
@@ -399,6 +412,16 @@ WORKING: dict[str, dict[str, Any]] = {
     "an open external server": remote_backend("redis", **EXTERNAL, auth={"enabled": False}),
     "an external server with a password": remote_backend("redis", **EXTERNAL, auth={"password": "a"}),
     "no GPU with another image": {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}},
+    "adapters without LMCache": {
+        "model": arguments("--enable-lora"),
+        "lmcache": {"enabled": False},
+        "remoteBackend": {"type": "none"},
+    },
+    "adapters that every request names": {
+        "model": arguments("--enable-lora"),
+        "lmcache": {"adaptersByTag": True},
+    },
+    "the largest seed": {"lmcache": {"hashSeed": 4294967295}},
     "a word that is no Boolean": {"lmcache": {"config": {"cache_policy": "LRU"}}},
     "a variable of LMCache that the file lacks": {"predictor": variable(name="LMCACHE_BLEND_CHECK_LAYERS", value="1")},
 }
