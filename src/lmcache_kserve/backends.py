@@ -1,6 +1,8 @@
 """What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
 
 from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import redis
@@ -11,6 +13,17 @@ from lmcache_kserve.target import Contents
 _TIMEOUT_SECONDS = 5.0
 
 
+class Source(Enum):
+    """What says how much a backend holds."""
+
+    REDIS = auto()
+    """The server's own count of keys and bytes."""
+    FILES = auto()
+    """The files in the folder that the replicas share."""
+    MEMORY = auto()
+    """The memory of the server's process: it cannot be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendTraits:
     """How a type of remote backend behaves in LMCache 0.5.6.
@@ -18,21 +31,26 @@ class BackendTraits:
     Attributes:
         client_reconnects: LMCache finds the backend again after a restart.
         entries_per_chunk: stored objects for one chunk of one worker.
-        lists_entries: whether the backend can say how many objects it holds.
+        source: what says how many objects it holds.
     """
 
     client_reconnects: bool
     entries_per_chunk: int
-    lists_entries: bool
+    source: Source
 
 
 TRAITS = {
     # redis:// stores kv_bytes and metadata apart; redis-py reconnects with the next command.
-    "redis": BackendTraits(client_reconnects=True, entries_per_chunk=2, lists_entries=True),
-    "valkey": BackendTraits(client_reconnects=True, entries_per_chunk=2, lists_entries=True),
+    "redis": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
+    "valkey": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
     # lm:// keeps one socket for ever, and its protocol has no command that lists.
-    "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, lists_entries=False),
+    "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
+    # A file for each chunk; there is no connection to lose.
+    "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
 }
+
+CHUNK_FILES = "*.data"
+"""Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
 
 
 def traits(backend_type: str) -> BackendTraits:
@@ -46,6 +64,18 @@ def traits(backend_type: str) -> BackendTraits:
             f"remoteBackend.type={backend_type} cannot be verified; the harness knows none, {', '.join(sorted(TRAITS))}"
         )
     return TRAITS[backend_type]
+
+
+def file_contents(folder: Path) -> Contents:
+    """Count the chunks in a folder that the replicas share.
+
+    Raises:
+        HarnessError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise HarnessError(f"there is no folder {folder}: did any replica start with remoteBackend.type=filesystem?")
+    sizes = [file.stat().st_size for file in folder.glob(CHUNK_FILES)]
+    return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
 
 
 def redis_contents(url: str, *, username: str | None, password: str | None) -> Contents:

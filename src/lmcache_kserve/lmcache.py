@@ -6,8 +6,9 @@ Source: LMCache 0.5.6, `lmcache/v1/config.py` (fields, `LMCACHE_<FIELD>` names) 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -24,12 +25,22 @@ class LMCacheSettings:
     Attributes:
         connector: the vLLM connector of `--kv-transfer-config`, or None without one.
         chunk_size: tokens per cached chunk.
-        remote_url: the remote backend's address, without credentials; None without a remote backend.
+        remote_url: the remote backend's address, without credentials; None where it has none or is named otherwise.
+        extra_config: settings of connectors, by name.
     """
 
     connector: str | None
     chunk_size: int
     remote_url: str | None
+    extra_config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shared_folder(self) -> str | None:
+        """The folder that the connector `fs` writes to, or None where it is not used."""
+        if folder := self.extra_config.get("remote_storage_plugin.fs.base_path"):
+            return str(folder)
+        url = urlsplit(self.remote_url or "")
+        return url.path if url.scheme == "fs" else None
 
 
 def read_settings(
@@ -43,7 +54,7 @@ def read_settings(
         config_file: text of the file that `LMCACHE_CONFIG_FILE` names, or None.
 
     Raises:
-        HarnessError: the configuration file or the connector's JSON cannot be read.
+        HarnessError: the configuration file, or JSON in the environment or an argument, cannot be read.
     """
     config = _load(config_file)
     chunk_size = environment.get("LMCACHE_CHUNK_SIZE", config.get("chunk_size", DEFAULT_CHUNK_SIZE))
@@ -57,7 +68,21 @@ def read_settings(
         remote_url=environment.get("REMOTE_BACKEND_URL")
         or environment.get("LMCACHE_REMOTE_URL")
         or config.get("remote_url"),
+        extra_config=_extra_config(environment.get("LMCACHE_EXTRA_CONFIG"), config),
     )
+
+
+def _extra_config(variable: str | None, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The variable's JSON replaces what the file says; nothing is merged."""
+    if variable is None:
+        return config.get("extra_config") or {}
+    try:
+        loaded = json.loads(variable)
+    except ValueError as error:
+        raise HarnessError(f"LMCACHE_EXTRA_CONFIG must be JSON, not {variable!r}") from error
+    if not isinstance(loaded, Mapping):
+        raise HarnessError("LMCACHE_EXTRA_CONFIG must be a JSON object of settings")
+    return loaded
 
 
 def _load(config_file: str | None) -> Mapping[str, Any]:

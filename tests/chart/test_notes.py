@@ -61,6 +61,35 @@ def test_notes_show_how_to_count_what_the_backend_holds(helm: Helm, chart_with_n
     assert f"{backend}-cli dbsize" in notes(helm, chart_with_notes, remote_backend(backend))
 
 
+STORAGE: dict[str, Any] = {
+    "model": {"storageUri": "pvc://models/llama"},
+    **remote_backend("redis", deploy=False, external={"endpoint": "a:6379"}, auth={"enabled": False}),
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        (STORAGE, False),
+        ({**STORAGE, "lmcache": {"hashSeed": "0"}}, True),
+        ({**STORAGE, "kserve": {"version": "0.16"}}, True),
+        ({"model": STORAGE["model"], "lmcache": {"hashSeed": "0"}}, False),
+        ({**STORAGE, "model": {"id": "a/b"}, "lmcache": {"hashSeed": "0"}}, False),
+    ],
+    ids=["computed seed", "given seed", "a vLLM without seeds", "own backend", "model id"],
+)
+def test_notes_warn_of_a_shared_backend_in_which_models_could_mix(
+    helm: Helm, chart_with_notes: Path, values: dict[str, Any], *, warned: bool
+) -> None:
+    assert ("every model is /mnt/models" in notes(helm, chart_with_notes, values)) is warned
+
+
+def test_notes_say_how_a_request_names_its_adapter(helm: Helm, chart_with_notes: Path) -> None:
+    tagged = {"lmcache": {"adaptersByTag": True}}
+    assert "lmcache.tag.lora" in notes(helm, chart_with_notes, tagged)
+    assert "lmcache.tag.lora" not in notes(helm, chart_with_notes, {})
+
+
 def test_notes_show_no_secret(helm: Helm, chart_with_notes: Path) -> None:
     text = notes(helm, chart_with_notes, EVERYTHING)
     assert PASSWORD not in text

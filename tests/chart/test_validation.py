@@ -78,6 +78,15 @@ SERVER = {
         "model.extraArgs[0]", model=arguments("--no-disable-hybrid-kv-cache-manager")
     ),
     "an option that has a value of its own": problem("model.extraArgs[0]", "runtime.port", model=arguments("--port=1")),
+    "adapters that the keys do not name": problem(
+        "model.extraArgs[1]",
+        "--enable-lora",
+        "lmcache.adaptersByTag",
+        model=arguments("--max-loras=2", "--enable-lora"),
+    ),
+    "adapters in the other spelling": problem(
+        "model.extraArgs[0]", "lmcache.adaptersByTag", model=arguments("--lora_modules=a=/a")
+    ),
     "in-process with a model that needs hybrid memory": problem(
         "model.hybridMemory", "lmcache.mode", model={"hybridMemory": True}
     ),
@@ -163,6 +172,10 @@ LMCACHE = {
     ),
     "a password in the configuration": problem(
         "lmcache.config.lookup_url", lmcache={"config": {"lookup_url": "redis://a:b@c"}}
+    ),
+    "a seed that Python does not take": problem("lmcache.hashSeed", lmcache={"hashSeed": "4294967296"}),
+    "a salt without a computed seed": problem(
+        "lmcache.keySalt", "lmcache.hashSeed", lmcache={"hashSeed": 0, "keySalt": "a"}
     ),
     "two remote URLs": problem("lmcache.config.remote_url", lmcache={"config": {"remote_url": "redis://a"}}),
     "no memory to stage chunks in": problem(
@@ -267,6 +280,45 @@ BACKENDS = {
     }.items()
 }
 
+BACKENDS |= {
+    f"filesystem: {what}": case
+    for what, case in {
+        "in Knative": Problem(
+            named=("remoteBackend.type", "filesystem"), values={**remote_backend("filesystem"), **KNATIVE}
+        ),
+        "the folder of the disk tier": Problem(
+            named=("remoteBackend.filesystem.path", "lmcache.localDisk.path"),
+            values={
+                **remote_backend("filesystem", path="/a"),
+                "lmcache": {"localDisk": {"enabled": True, "sizeGB": 1, "path": "/a"}},
+            },
+        ),
+        "another connector beside it": Problem(
+            named=("lmcache.config.remote_storage_plugins",),
+            values={**remote_backend("filesystem"), "lmcache": {"config": {"remote_storage_plugins": ["bigtable"]}}},
+        ),
+        "a class for a claim that exists": backend(
+            "filesystem",
+            "storageClassName",
+            "existingClaim",
+            existingClaim="a",
+            storageClassName="nfs",
+            cleaning={"limit": "1Gi"},
+        ),
+        "a claim of unknown size without a limit": backend(
+            "filesystem", "cleaning.limit", "existingClaim", existingClaim="a"
+        ),
+        "a size that is no quantity": backend("filesystem", "size", size="lots", cleaning={"limit": "1Gi"}),
+        "a limit that is no quantity": backend("filesystem", "cleaning.limit", cleaning={"limit": "lots"}),
+        "a tag without a repository": backend(
+            "filesystem", "cleaning.image.repository", cleaning={"image": {"tag": "1"}}
+        ),
+        "a repository without a tag": backend(
+            "filesystem", "cleaning.image.tag", cleaning={"image": {"repository": "example.com/a"}}
+        ),
+    }.items()
+}
+
 PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS
 
 # Rules that no values reach, because the schema refuses those values first.
@@ -363,6 +415,16 @@ WORKING: dict[str, dict[str, Any]] = {
     "an open external server": remote_backend("redis", **EXTERNAL, auth={"enabled": False}),
     "an external server with a password": remote_backend("redis", **EXTERNAL, auth={"password": "a"}),
     "no GPU with another image": {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}},
+    "adapters without LMCache": {
+        "model": arguments("--enable-lora"),
+        "lmcache": {"enabled": False},
+        "remoteBackend": {"type": "none"},
+    },
+    "adapters that every request names": {
+        "model": arguments("--enable-lora"),
+        "lmcache": {"adaptersByTag": True},
+    },
+    "the largest seed": {"lmcache": {"hashSeed": 4294967295}},
     "a word that is no Boolean": {"lmcache": {"config": {"cache_policy": "LRU"}}},
     "a variable of LMCache that the file lacks": {"predictor": variable(name="LMCACHE_BLEND_CHECK_LAYERS", value="1")},
 }

@@ -1,11 +1,12 @@
 import secrets
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
-from lmcache_kserve.backends import redis_contents, traits
+from lmcache_kserve.backends import file_contents, redis_contents, traits
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.ports import assign_ports
@@ -54,6 +55,20 @@ def test_a_server_that_is_not_there_is_named() -> None:
         redis_contents("redis://127.0.0.1:1/0", username=None, password=None)
 
 
+def test_whole_chunks_in_a_shared_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("a.data", "b.data", "c.tmp"):
+        (tmp_path / name).write_bytes(b"x" * 10)
+    (tmp_path / ".tmp-predictor-0").mkdir()
+    (tmp_path / ".tmp-predictor-0" / "d.data").write_bytes(b"x")
+    contents = file_contents(tmp_path)
+    assert (contents.entries, contents.size_bytes, contents.entries_per_chunk) == (2, 20, 1)
+
+
+def test_a_shared_folder_that_nobody_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"there is no folder .*/missing"):
+        file_contents(tmp_path / "missing")
+
+
 def test_an_unknown_type_lists_the_known_ones() -> None:
-    with pytest.raises(HarnessError, match="none, lmcache-server, redis, valkey"):
+    with pytest.raises(HarnessError, match="none, filesystem, lmcache-server, redis, valkey"):
         traits("memcached")

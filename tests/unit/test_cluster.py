@@ -406,6 +406,17 @@ def test_an_external_backend_is_asked_from_a_predictors_pod_and_never_stopped(fa
             target.backend.stop()
 
 
+def test_chunks_on_a_shared_volume_are_counted_in_a_predictors_pod(fake: FakeCluster, api: Api) -> None:
+    fake.objects["deployments"].clear()
+    annotations = {"lmcache-kserve/remote-backend": "filesystem", "lmcache-kserve/mode": "in-process"}
+    fake.objects["inferenceservices"][SERVICE] = inference_service(annotations=annotations)
+    fake.exec_output = "3 300\n"
+    with ClusterTarget(api, "demo") as target:
+        assert target.backend is not None
+        assert (target.backend.contents().entries, target.backend.contents().entries_per_chunk) == (3, 1)
+        assert f"create pods/exec {SERVICE}-predictor-1" in fake.requests
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [({}, "has no lmcache_config.yaml"), (None, "is in no ConfigMap of pod")],

@@ -29,10 +29,31 @@ def test_lmcaches_own_default_holds_where_nothing_is_said() -> None:
     assert read_settings([], {}, config_file=None).chunk_size == 256
 
 
+def test_settings_of_connectors_in_the_environment_replace_those_in_the_file() -> None:
+    file = "extra_config:\n  a: 1\n"
+    assert read_settings([], {}, config_file=file).extra_config == {"a": 1}
+    assert read_settings([], {"LMCACHE_EXTRA_CONFIG": '{"b": 2}'}, config_file=file).extra_config == {"b": 2}
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"),
+    [
+        ("extra_config:\n  remote_storage_plugin.fs.base_path: /shared\n", "/shared"),
+        ("remote_url: fs://localhost:0/shared\n", "/shared"),
+        ("remote_url: redis://localhost:1/0\n", None),
+        ("chunk_size: 16\n", None),
+    ],
+)
+def test_the_shared_folder_is_read_from_either_form(file: str, folder: str | None) -> None:
+    assert read_settings([], {}, config_file=file).shared_folder == folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "config_file", "message"),
     [
         ([], {"LMCACHE_CHUNK_SIZE": "many"}, None, "lmcache.chunkSize must be a number of tokens, not 'many'"),
+        ([], {"LMCACHE_EXTRA_CONFIG": "a"}, None, "LMCACHE_EXTRA_CONFIG must be JSON"),
+        ([], {"LMCACHE_EXTRA_CONFIG": "[]"}, None, "LMCACHE_EXTRA_CONFIG must be a JSON object"),
         ([], {}, "- a\n- b\n", "must hold a mapping"),
         ([], {}, "a: [", "not YAML"),
         (["--kv-transfer-config", "{}"], {}, None, "kv_connector"),

@@ -62,6 +62,9 @@ model.extraArgs[{{ $index }}]: {{ $option }} starts another KV-cache connector b
 {{- if and $.Values.lmcache.enabled (eq $option "--no-disable-hybrid-kv-cache-manager") }}
 model.extraArgs[{{ $index }}]: LMCache's in-process connector does not work with hybrid memory; remove {{ $option }} or set lmcache.enabled to false
 {{- end }}
+{{- if and $.Values.lmcache.enabled (not $.Values.lmcache.adaptersByTag) (has $option (list "--enable-lora" "--lora-modules" "--default-mm-loras")) }}
+model.extraArgs[{{ $index }}]: {{ $option }}: LMCache's keys do not name the adapter, so one adapter would be answered with another's prefix; serve each merged into its model, or set lmcache.adaptersByTag when every request names its adapter
+{{- end }}
 {{- with get (dict
       "--port" "runtime.port" "--http-port" "runtime.port"
       "--model" "model.id" "--model-id" "model.id" "--model-dir" "model.storageUri"
@@ -188,6 +191,12 @@ remoteBackend.type: {{ .Values.remoteBackend.type }} is used by LMCache only; wi
 {{- end }}
 {{- if and $lmcache.enabled (eq $lmcache.serde "cachegen") (eq (int .Values.predictor.gpu.count) 0) }}
 lmcache.serde: cachegen compresses on the GPU, but predictor.gpu.count is 0; use naive
+{{- end }}
+{{- if gt (include "lmcache-kserve.string" $lmcache.hashSeed | int64) 4294967295 }}
+lmcache.hashSeed: {{ include "lmcache-kserve.string" $lmcache.hashSeed }} is more than 4294967295, the most that Python takes
+{{- end }}
+{{- if and $lmcache.keySalt (ne (include "lmcache-kserve.string" $lmcache.hashSeed) "") }}
+lmcache.keySalt: is mixed into the computed seed, which lmcache.hashSeed replaces; keep one
 {{- end }}
 {{- $chunk := get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default 0 | int -}}
 {{- if and .Values.model.maxModelLen (lt (int .Values.model.maxModelLen) $chunk) }}

@@ -5,12 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from lmcache_kserve.backends import BackendTraits, redis_contents, traits
+from lmcache_kserve.backends import CHUNK_FILES, BackendTraits, Source, redis_contents, traits
 from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.kserve import PREDICTOR_CONTAINER
+from lmcache_kserve.lmcache import LMCacheSettings
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
 
@@ -24,6 +25,11 @@ client = redis.Redis.from_url(sys.argv[1], **{key: value for key, value in secre
 print(client.dbsize(), client.info("memory")["used_memory_dataset"])
 """
 """Runs beside the predictor: LMCache brings redis-py, the container's environment the credentials."""
+_COUNT_FILES = f"""
+import pathlib, sys
+sizes = [file.stat().st_size for file in pathlib.Path(sys.argv[1]).glob({CHUNK_FILES!r})]
+print(len(sizes), sum(sizes))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class ClusterBackend:
         api: its namespace.
         type: the value of `remoteBackend.type`.
         labels: what its objects carry.
-        url: its address as the replicas know it, without credentials.
+        settings: what the replicas' LMCache was told about it.
         username: user to log in as, or None.
         password: its password, or None.
         neighbour: names a predictor pod, which reaches the backend.
@@ -52,7 +58,7 @@ class ClusterBackend:
     api: Api
     type: str
     labels: Mapping[str, str]
-    url: str
+    settings: LMCacheSettings
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
     neighbour: Callable[[], str]
@@ -113,8 +119,8 @@ class ClusterBackend:
         """
         if not self._workloads:
             return self._contents_from_inside()
-        if self.traits.lists_entries:
-            database = urlsplit(self.url).path
+        if self.traits.source is Source.REDIS:
+            database = urlsplit(self._url).path
             return redis_contents(
                 f"redis://{LOOPBACK}:{self._local_port()}{database}", username=self.username, password=self.password
             )
@@ -125,12 +131,20 @@ class ClusterBackend:
         )
 
     def _contents_from_inside(self) -> Contents:
-        """What a backend holds that others run: it may be reachable from the predictor's pods alone."""
-        if not self.traits.lists_entries:
-            raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
-        command = ["python3", "-c", _COUNT, self.url]
+        """What a backend holds that the release does not run: the predictor's pods alone may reach it."""
+        match self.traits.source:
+            case Source.REDIS:
+                command = ["python3", "-c", _COUNT, self._url]
+            case Source.FILES:
+                command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
+            case Source.MEMORY:
+                raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
         return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=self.traits.entries_per_chunk)
+
+    @property
+    def _url(self) -> str:
+        return self.settings.remote_url or ""
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.

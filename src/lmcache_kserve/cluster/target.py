@@ -228,14 +228,14 @@ class ClusterTarget:
         replica.take(pod, read_invocation(self._api, pod, PREDICTOR_CONTAINER))
 
     def _find_backend(self) -> ClusterBackend | None:
-        if self.backend_type == "none" or self._settings.remote_url is None:
+        if self.backend_type == "none":
             return None
         environment = self._invocations[0].environment
         return ClusterBackend(
             api=self._api,
             type=self.backend_type,
             labels=self._release.backend_labels(),
-            url=self._settings.remote_url,
+            settings=self._settings,
             username=environment.get("REMOTE_BACKEND_USERNAME") or None,
             # As the chart's launcher reads it: files made with an editor end in a line break.
             password=environment.get("REMOTE_BACKEND_PASSWORD", "").rstrip("\r\n") or None,

@@ -15,6 +15,7 @@ PREDICTOR_COMPONENT = "predictor"
 _WORKLOADS = ("Deployment", "StatefulSet")
 _NOT_RUN_LOCALLY = {
     "ConfigMap",
+    "CronJob",
     "HorizontalPodAutoscaler",
     "InferenceService",
     "NetworkPolicy",

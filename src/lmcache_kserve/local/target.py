@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx2
 
-from lmcache_kserve.backends import BackendTraits, redis_contents, traits
+from lmcache_kserve.backends import BackendTraits, Source, file_contents, redis_contents, traits
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
@@ -90,7 +90,7 @@ class LocalBackend:
     """The remote backend of a release that runs on this machine, or an external one that it names."""
 
     type: str
-    url: str
+    settings: LMCacheSettings
     username: str | None
     password: str | None
     pods: Sequence[LocalPod]
@@ -116,8 +116,15 @@ class LocalBackend:
         Raises:
             HarnessError: it cannot be read.
         """
-        if self.traits.lists_entries:
-            return redis_contents(self.url, username=self.username, password=self.password)
+        match self.traits.source:
+            case Source.REDIS:
+                return redis_contents(self.settings.remote_url or "", username=self.username, password=self.password)
+            case Source.FILES:
+                return file_contents(Path(self.settings.shared_folder or ""))
+            case Source.MEMORY:
+                return self._memory()
+
+    def _memory(self) -> Contents:
         if not self.pods:
             raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
         return Contents(
@@ -294,12 +301,12 @@ class LocalTarget:
     @property
     def backend(self) -> LocalBackend | None:
         """The remote backend, or None without one."""
-        if self.backend_type == "none" or self._settings.remote_url is None:
+        if self.backend_type == "none":
             return None
         environment = self.replicas[0].environment
         return LocalBackend(
             type=self.backend_type,
-            url=self._settings.remote_url,
+            settings=self._settings,
             username=environment.get("REMOTE_BACKEND_USERNAME") or None,
             password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
             pods=[pod for pod in self._pods if pod.plan.component == BACKEND_COMPONENT],

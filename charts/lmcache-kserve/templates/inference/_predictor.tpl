@@ -97,9 +97,9 @@ the InferenceService wins.
   value: {{ printf "%s/.cache/torchinductor" $home | quote }}
 - name: VLLM_CONFIG_ROOT
   value: {{ printf "%s/.config/vllm" $home | quote }}
-# Replicas only find each other's chunks when Python hashes alike everywhere.
+# Replicas only find each other's chunks when Python hashes alike everywhere; other models have another seed.
 - name: PYTHONHASHSEED
-  value: {{ include "lmcache-kserve.string" .Values.lmcache.hashSeed | quote }}
+  value: {{ include "lmcache-kserve.identity.seed" . | quote }}
 {{- if include "lmcache-kserve.huggingFace.secretName" . }}
 - name: HF_TOKEN
   valueFrom:

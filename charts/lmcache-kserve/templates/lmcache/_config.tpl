@@ -17,6 +17,54 @@ Output: JSON dict; empty when LMCache is off.
 {{- end -}}
 {{- end }}
 
+{{/*
+LMCache release in the predictor's image: the user's word, what Chart.yaml says of its own images, or for another image the
+release that the chart was tested with.
+*/}}
+{{- define "lmcache-kserve.lmcache.version" -}}
+{{- if .Values.lmcache.version -}}
+{{ .Values.lmcache.version }}
+{{- else if .Values.runtime.image.repository -}}
+{{ index .Chart.Annotations "lmcache-kserve/tested-lmcache" }}
+{{- else -}}
+{{ index .Chart.Annotations (printf "lmcache-kserve/lmcache-%s" .Values.runtime.server) }}
+{{- end -}}
+{{- end }}
+
+{{/*
+Whether LMCache takes a connector by name (`remote_storage_plugins`) and has the built-in ones under their names: 0.4.7 does,
+0.4.2 does not. Later releases warn of `remote_url`. Output: "true" or nothing.
+*/}}
+{{- define "lmcache-kserve.lmcache.knowsPlugins" -}}
+{{- if semverCompare ">=0.4.7-0" (include "lmcache-kserve.lmcache.version" .) }}true{{ end -}}
+{{- end }}
+
+{{/*
+Whether `extra_config` names what differs from pod to pod, as $(POD_NAME) or $(POD_IP). The kubelet fills these in, in the
+environment only, so `extra_config` then moves there from the file as a whole. Output: "true" or nothing.
+*/}}
+{{- define "lmcache-kserve.lmcache.namesPod" -}}
+{{- if regexMatch `\$\((POD_NAME|POD_IP)\)` (get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson) }}true{{ end -}}
+{{- end }}
+
+{{/* What stands in the file. Output: JSON dict. */}}
+{{- define "lmcache-kserve.lmcache.fileConfig" -}}
+{{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
+{{- if include "lmcache-kserve.lmcache.namesPod" . -}}
+  {{- $config = omit $config "extra_config" -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end }}
+
+{{/* What stands in the environment. Output: JSON dict. */}}
+{{- define "lmcache-kserve.lmcache.envConfig" -}}
+{{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
+{{- if include "lmcache-kserve.lmcache.configMap" . -}}
+  {{- $config = ternary (pick $config "extra_config") dict (eq "true" (include "lmcache-kserve.lmcache.namesPod" .)) -}}
+{{- end -}}
+{{- toJson $config -}}
+{{- end }}
+
 {{/* Whether the configuration is a file. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.lmcache.configMap" -}}
 {{- if and .Values.lmcache.enabled (eq .Values.lmcache.configStyle "file") }}true{{ end -}}
@@ -54,12 +102,22 @@ can set. Output: YAML list.
 {{- if include "lmcache-kserve.lmcache.configMap" . }}
 - name: LMCACHE_CONFIG_FILE
   value: {{ include "lmcache-kserve.lmcache.configMap.path" . }}/lmcache_config.yaml
-{{- else }}
-{{- range $key, $value := include "lmcache-kserve.lmcache.config" . | fromJson }}
+{{- end }}
+{{- if include "lmcache-kserve.lmcache.namesPod" . }}
+# Before the variable that refers to them: the kubelet knows earlier ones only.
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
+{{- end }}
+{{- range $key, $value := include "lmcache-kserve.lmcache.envConfig" . | fromJson }}
 - name: LMCACHE_{{ upper $key }}
   {{- /* LMCache reads lists as comma-separated text and dicts as JSON. */}}
   value: {{ (kindIs "slice" $value | ternary (include "lmcache-kserve.commaSeparated" $value) (include "lmcache-kserve.string" $value)) | quote }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

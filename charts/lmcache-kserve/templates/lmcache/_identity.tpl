@@ -1,0 +1,68 @@
+{{/*
+What keeps the chunks of different models apart in a backend that they share. LMCache's keys are
+`model@workers@worker@chunk hash@dtype` (0.5.6, lmcache/utils.py), where `model` is the path that the server was given:
+/mnt/models for every model of KServe's storage initializer, and the same id for every revision and quantization. A chunk's
+hash chains the hashes before it, from one that vLLM derives from PYTHONHASHSEED (vllm/v1/core/kv_cache_utils.py,
+init_none_hash, since 0.10). So the seed is computed from all that decides what a KV cache holds: replicas of one model
+agree on it, and another model, whatever its path, finds nothing.
+*/}}
+
+{{/*
+Options of the server that change what is in the KV cache. The number of workers is in the key, but not how they split the
+model. Chunk size and hash algorithm change the hashes by themselves. JSON list.
+*/}}
+{{- define "lmcache-kserve.identity.options" -}}
+{{- list
+      "--revision" "--model-revision" "--code-revision"
+      "--dtype" "--quantization" "-q" "--quantization-config"
+      "--kv-cache-dtype" "--kv-cache-dtype-skip-layers" "--calculate-kv-scales"
+      "--load-format" "--config-format" "--hf-config-path" "--hf-overrides" "--model-class-overrides" "--model-impl"
+      "--rope-scaling" "--rope-theta" "--disable-sliding-window" "--mm-processor-kwargs"
+      "--lora-modules"
+      "--speculative-config" "-sc" "--spec-method" "--spec-model" "--spec-tokens"
+      "--pipeline-parallel-size" "-pp" "--prefill-context-parallel-size" "-pcp"
+      "--decode-context-parallel-size" "-dcp" | toJson -}}
+{{- end }}
+
+{{/*
+Those of the user's arguments, each with its values, in an order that does not depend on the user's. `--option value`,
+`--option=value` and underscores are one spelling. JSON list.
+*/}}
+{{- define "lmcache-kserve.identity.arguments" -}}
+{{- $options := include "lmcache-kserve.identity.options" . | fromJsonArray -}}
+{{- $found := list -}}
+{{- $current := "" -}}
+{{- range .Values.model.extraArgs -}}
+  {{- if regexMatch "^--?[A-Za-z]" . -}}
+    {{- if $current }}{{ $found = append $found $current }}{{ end -}}
+    {{- $name := regexFind "^[^=]+" . | replace "_" "-" -}}
+    {{- $value := trimPrefix (regexFind "^[^=]+" .) . | trimPrefix "=" -}}
+    {{- $current = ternary (printf "%s %s" $name $value | trim) "" (has $name $options) -}}
+  {{- else if $current -}}
+    {{- $current = printf "%s %s" $current . -}}
+  {{- end -}}
+{{- end -}}
+{{- if $current }}{{ $found = append $found $current }}{{ end -}}
+{{- sortAlpha $found | toJson -}}
+{{- end }}
+
+{{/* Everything that decides what a KV cache holds. JSON dict. */}}
+{{- define "lmcache-kserve.identity" -}}
+{{- with .Values -}}
+{{- dict
+      "model" (default .model.id .model.storageUri)
+      "maxModelLen" (default 0 .model.maxModelLen | int)
+      "arguments" (include "lmcache-kserve.identity.arguments" $ | fromJsonArray)
+      "salt" .lmcache.keySalt | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* PYTHONHASHSEED: the user's, or the first 32 bits of the identity's hash, the most that Python takes. */}}
+{{- define "lmcache-kserve.identity.seed" -}}
+{{- $seed := include "lmcache-kserve.string" .Values.lmcache.hashSeed -}}
+{{- if ne $seed "" -}}
+  {{- $seed -}}
+{{- else -}}
+  {{- include "lmcache-kserve.identity" . | sha256sum | trunc 8 | printf "0x%s" | int64 -}}
+{{- end -}}
+{{- end }}
