@@ -6,7 +6,7 @@
 
 # shellcheck source=scripts/cluster-versions.env
 . "$(dirname "${BASH_SOURCE[0]}")/cluster-versions.env"
-export KIND_EXPERIMENTAL_PROVIDER=docker # whatever else kind would find: the node is asked after by docker
+unset KIND_EXPERIMENTAL_PROVIDER # kind's first choice is docker, and docker is asked about the node
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
