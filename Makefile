@@ -5,6 +5,11 @@ LK := $(RUN) lmcache-kserve
 OUT ?= out
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
 IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
+CLUSTER ?= lmcache-kserve
+KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve import tools; print(tools.helm())')" \
+	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
+# A node would pull them as well, but then in the middle of a test.
+BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 
 .PHONY: help
 help: ## List the targets
@@ -28,9 +33,20 @@ test: $(UV) ## Unit and chart tests
 test-local: $(UV) ## The proof with the real engine, for each way to configure it
 	$(RUN) pytest tests/local
 
+.PHONY: cluster
+cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs docker, kind and kubectl
+	$(KIND_UP)
+	$(MAKE) image
+	kind load docker-image --name $(CLUSTER) $(IMAGE)-tiny
+	for image in $(BACKEND_IMAGES); do docker exec $(CLUSTER)-control-plane crictl pull "$$image" || exit; done
+
 .PHONY: test-cluster
-test-cluster: $(UV) ## The proof on the cluster that KUBECONFIG names; docs/cluster.md says what it needs
-	$(RUN) pytest tests/cluster
+test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of KUBECONFIG, or else of `make cluster`
+	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster
+
+.PHONY: cluster-down
+cluster-down: ## Remove the cluster that `make cluster` made
+	scripts/kind-down --name $(CLUSTER)
 
 .PHONY: image
 image: ## Build the CPU image $(IMAGE), and with the test model inside $(IMAGE)-tiny; try the latter
@@ -46,7 +62,11 @@ lint: $(UV) ## Formatting, lint and types
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
-	$(RUN) shellcheck .ci/run .ci/cluster images/vllm-cpu/smoke
+	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh
+
+.PHONY: lint-chart
+lint-chart: $(UV) ## The chart, by chart-testing; needs ct and helm
+	$(RUN) ct lint --config ct.yaml --all
 
 .uv/bin/uv:
 	python3 -m venv .uv
