@@ -34,7 +34,7 @@ def shared_redis(namespace: Kubectl) -> str:
         "containers": [
             {
                 "name": "redis",
-                "image": f"{image['registry']}/{image['repository']}:{image['tag']}".lstrip("/"),
+                "image": f"{image['repository']}:{image['tag']}",
                 "command": ["redis-server", "--protected-mode", "no", "--save", ""],
                 "securityContext": _RESTRICTED,
             }
