@@ -105,7 +105,8 @@ def test_verify_passes_with_the_documented_role(
 ) -> None:
     kubeconfig = _account_with_the_role(installed, tmp_path)
     out = tmp_path / "report"
-    done = _verify(installed, "--kubeconfig", str(kubeconfig), "--prompt-tokens", "2000", "--out", str(out))
+    # Eight whole chunks and a little: what is left behind the last whole chunk is computed by either replica.
+    done = _verify(installed, "--kubeconfig", str(kubeconfig), "--prompt-tokens", "2130", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((out / "report.json").read_text())
     record_property("ttft_median_ratio", report["ttft"]["median_ratio"])

@@ -15,6 +15,7 @@ import yaml
 from lmcache_kserve import schemas
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GIT = shutil.which("git") or "git"
 SCRIPTS = REPOSITORY / "scripts"
 VERSIONS_FILE = SCRIPTS / "cluster-versions.env"
 VERSIONS = dict(re.findall(r"^(\w+)=(.+)$", VERSIONS_FILE.read_text(encoding="utf-8"), re.MULTILINE))
@@ -332,7 +333,7 @@ def test_kind_down_needs_neither_kubectl_nor_helm(machine: Machine) -> None:
 
 def test_the_versions_are_stated_in_one_file_alone() -> None:
     listed = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "ls-files", "Makefile", ".github", "docs/*.md", "scripts", "README.md"],
+        [GIT, "-C", str(REPOSITORY), "ls-files", "Makefile", ".github", "docs/*.md", "scripts", "README.md"],
         capture_output=True,
         text=True,
         check=True,
@@ -360,7 +361,7 @@ def test_the_node_image_is_pinned_by_digest_to_a_kubernetes_that_the_schemas_kno
 
 
 def test_every_shell_script_is_linted() -> None:
-    listed = subprocess.run(["git", "-C", str(REPOSITORY), "ls-files"], capture_output=True, text=True, check=True)
+    listed = subprocess.run([GIT, "-C", str(REPOSITORY), "ls-files"], capture_output=True, text=True, check=True)
     scripts = {name for name in listed.stdout.splitlines() if _is_shell(REPOSITORY / name)}
     makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
     (linted,) = re.findall(r"shellcheck -x (.+)", makefile)
