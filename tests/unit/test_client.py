@@ -49,7 +49,7 @@ def test_a_request_asks_for_exactly_as_many_tokens_at_temperature_zero_and_carri
 
 
 def test_the_clock_stops_at_the_first_text_not_at_headers_or_an_empty_frame() -> None:
-    pause = 0.06
+    pause = 0.3
 
     def behaviour(handler: Handler, _: dict[str, Any]) -> None:
         empty, first, *rest = frames("one two", prompt_tokens=2)
@@ -67,7 +67,7 @@ def test_the_clock_stops_at_the_first_text_not_at_headers_or_an_empty_frame() ->
     answer = complete(behaviour)
 
     assert pause <= answer.ttft_s
-    assert answer.ttft_s + pause <= answer.total_s
+    assert answer.ttft_s + pause / 2 <= answer.total_s  # whoever reads may be late
 
 
 @pytest.mark.parametrize(
