@@ -42,7 +42,7 @@ cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs 
 
 .PHONY: test-cluster
 test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of KUBECONFIG, or else of `make cluster`
-	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster
+	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster $(PYTEST_ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster that `make cluster` made

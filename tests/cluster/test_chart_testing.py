@@ -27,6 +27,7 @@ def test_ct_lint_passes(ct: dict[str, str]) -> None:
     command("ct", "lint", "--config", REPOSITORY / "ct.yaml", "--charts", CHART, env=ct, cwd=REPOSITORY)
 
 
+@pytest.mark.ct_install
 def test_ct_install_passes_with_every_ci_file(ct: dict[str, str]) -> None:
     words = ("ct", "install", "--config", REPOSITORY / "ct.yaml", "--charts", CHART)
     done = command(*words, env=ct, cwd=REPOSITORY, timeout=INSTALL_TIMEOUT_S)
