@@ -15,6 +15,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.functional]
 HITS = "vllm:external_prefix_cache_hits_total"
 PROMPT = " ".join(f"item {number} of the list" for number in range(300))
 CLAIM = "models"
+COPY_MODELS = """
+import os, shutil
+for name in os.listdir("/models"):
+    shutil.copytree(f"/models/{name}", f"/claim/{name}", copy_function=shutil.copyfile)
+"""
 
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _POD_RESTRICTED = {
@@ -69,8 +74,7 @@ def models(namespace: Kubectl) -> Iterator[str]:
     namespace.apply(
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": claim},
     )
-    copy = "import shutil; shutil.copytree('/models', '/claim', dirs_exist_ok=True, copy_function=shutil.copyfile)"
-    namespace.run_pod("fill", copy, claim=CLAIM)
+    namespace.run_pod("fill", COPY_MODELS, claim=CLAIM)
     yield CLAIM
     namespace.run("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
 

@@ -61,9 +61,7 @@ class Machine:
     def state(self) -> Path:
         return self.folder / "state" / "lmcache-kserve" / "clusters"
 
-    def run(
-        self, script: str, *words: str, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run one of the scripts; its calls of the tools are noted anew."""
         for note in ("calls", "environment"):
             (self.world / note).write_text("", encoding="utf-8")
@@ -252,9 +250,7 @@ def test_a_docker_without_its_daemon_is_an_error_that_repeats_what_docker_said(m
         (("--gpus", "many"), "--gpus many: a number"),
     ],
 )
-def test_a_wrong_option_ends_before_anything_is_called(
-    machine: Machine, words: tuple[str, ...], message: str
-) -> None:
+def test_a_wrong_option_ends_before_anything_is_called(machine: Machine, words: tuple[str, ...], message: str) -> None:
     done = machine.run("kind-up", *words)
     assert done.returncode == 1
     assert message in done.stderr
