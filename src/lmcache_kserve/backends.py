@@ -5,7 +5,9 @@ from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.target import Contents
@@ -20,6 +22,8 @@ class Source(Enum):
     """The server's own count of keys and bytes."""
     FILES = auto()
     """The files in the folder that the replicas share."""
+    MOONCAKE = auto()
+    """The metrics of Mooncake's master."""
     MEMORY = auto()
     """The memory of the server's process: it cannot be asked."""
 
@@ -47,7 +51,12 @@ TRAITS = {
     "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
     "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
+    # An object for each chunk; clients and stores join a new master by themselves.
+    "mooncake": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.MOONCAKE),
 }
+
+METRICS_PORT = "metrics"
+"""Name of the container port with a backend's Prometheus metrics."""
 
 CHUNK_FILES = "*.data"
 """Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
@@ -76,6 +85,30 @@ def file_contents(folder: Path) -> Contents:
         raise HarnessError(f"there is no folder {folder}: did any replica start with remoteBackend.type=filesystem?")
     sizes = [file.stat().st_size for file in folder.glob(CHUNK_FILES)]
     return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
+
+
+def mooncake_contents(metrics_url: str) -> Contents:
+    """Read the objects and bytes that a Mooncake master knows of.
+
+    Raises:
+        HarnessError: the page cannot be read, or lacks the numbers.
+    """
+    try:
+        response = httpx2.get(metrics_url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        response.raise_for_status()
+    except httpx2.HTTPError as error:
+        raise HarnessError(f"cannot read {metrics_url} of Mooncake's master: {error}") from error
+    numbers = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+        if not sample.labels
+    }
+    try:
+        entries, size = numbers["master_key_count"], numbers["master_allocated_bytes"]
+    except KeyError as error:
+        raise HarnessError(f"{metrics_url} has no {error.args[0]}: is it Mooncake's master?") from error
+    return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=1)
 
 
 def redis_contents(url: str, *, username: str | None, password: str | None) -> Contents:

@@ -10,7 +10,15 @@ from typing import Any, Self
 
 import httpx2
 
-from lmcache_kserve.backends import BackendTraits, Source, file_contents, redis_contents, traits
+from lmcache_kserve.backends import (
+    METRICS_PORT,
+    BackendTraits,
+    Source,
+    file_contents,
+    mooncake_contents,
+    redis_contents,
+    traits,
+)
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
@@ -119,8 +127,17 @@ class LocalBackend:
                 return redis_contents(self.settings.remote_url or "", username=self.username, password=self.password)
             case Source.FILES:
                 return file_contents(Path(self.settings.shared_folder or ""))
+            case Source.MOONCAKE:
+                return mooncake_contents(self._metrics_url())
             case Source.MEMORY:
                 return self._memory()
+
+    def _metrics_url(self) -> str:
+        for pod in self.pods:
+            for port in pod.main.get("ports", ()):
+                if port.get("name") == METRICS_PORT:
+                    return f"http://{LOOPBACK}:{pod.local_port(port['containerPort'])}/metrics"
+        raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
 
     def _memory(self) -> Contents:
         if not self.pods:
