@@ -1,5 +1,6 @@
 """What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx2
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from lmcache_kserve import s3
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.target import Contents
 
@@ -22,6 +24,8 @@ class Source(Enum):
     """The server's own count of keys and bytes."""
     FILES = auto()
     """The files in the folder that the replicas share."""
+    BUCKET = auto()
+    """The list of the bucket's objects."""
     MOONCAKE = auto()
     """The metrics of Mooncake's master."""
     MEMORY = auto()
@@ -51,6 +55,8 @@ TRAITS = {
     "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
     "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
+    # An object for each chunk; a client that failed three times in a row does not try again.
+    "s3": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.BUCKET),
     # An object for each chunk; clients and stores join a new master by themselves.
     "mooncake": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.MOONCAKE),
 }
@@ -87,6 +93,24 @@ def file_contents(folder: Path) -> Contents:
     return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
 
 
+def bucket_contents(url: str, region: str, environment: Mapping[str, str]) -> Contents:
+    """List a bucket.
+
+    Args:
+        url: `https://bucket.host[:port]`.
+        region: its region.
+        environment: holds the credentials.
+
+    Raises:
+        HarnessError: it cannot be listed.
+    """
+    try:
+        entries, size = s3.count(url, region, environment)
+    except OSError as error:
+        raise HarnessError(f"cannot list the bucket at {url}: {error}") from error
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)
+
+
 def mooncake_contents(metrics_url: str) -> Contents:
     """Read the objects and bytes that a Mooncake master knows of.
 
@@ -111,13 +135,14 @@ def mooncake_contents(metrics_url: str) -> Contents:
     return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=1)
 
 
-def redis_contents(url: str, *, username: str | None, password: str | None) -> Contents:
+def redis_contents(url: str, *, username: str | None, password: str | None, entries_per_chunk: int = 2) -> Contents:
     """Count the keys and bytes of a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/database` or `rediss://`, without credentials.
         username: user to log in as, or None for the default one.
         password: its password, or None for a server without one.
+        entries_per_chunk: keys of one chunk; LMCache's client `redis://` writes two, `valkey://` one.
 
     Raises:
         HarnessError: the server cannot be reached or refuses the credentials.
@@ -136,4 +161,6 @@ def redis_contents(url: str, *, username: str | None, password: str | None) -> C
             memory = client.info("memory")
     except redis.RedisError as error:
         raise HarnessError(f"cannot read the backend at {address.netloc}: {error}") from error
-    return Contents(entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=2)
+    return Contents(
+        entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=entries_per_chunk
+    )

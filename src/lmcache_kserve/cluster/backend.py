@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from lmcache_kserve import s3
 from lmcache_kserve.backends import (
     CHUNK_FILES,
     METRICS_PORT,
@@ -128,9 +130,12 @@ class ClusterBackend:
         if not self._workloads:
             return self._contents_from_inside()
         if self.traits.source is Source.REDIS:
-            database = urlsplit(self._url).path
+            database = urlsplit(self.settings.redis_url).path
             return redis_contents(
-                f"redis://{LOOPBACK}:{self._local_port()}{database}", username=self.username, password=self.password
+                f"redis://{LOOPBACK}:{self._local_port()}{database}",
+                username=self.username,
+                password=self.password,
+                entries_per_chunk=self.settings.keys_per_chunk,
             )
         if self.traits.source is Source.MOONCAKE:
             return mooncake_contents(f"http://{LOOPBACK}:{self._local_port()}/metrics")
@@ -144,17 +149,18 @@ class ClusterBackend:
         """What a backend holds that the release does not run: the predictor's pods alone may reach it."""
         match self.traits.source:
             case Source.REDIS:
-                command = ["python3", "-c", _COUNT, self._url]
+                command = ["python3", "-c", _COUNT, self.settings.redis_url]
+            case Source.BUCKET:
+                command = ["python3", "-c", Path(s3.__file__).read_text(encoding="utf-8"), *self.settings.bucket]
             case Source.FILES:
                 command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
             case Source.MOONCAKE | Source.MEMORY:
                 raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
-        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=self.traits.entries_per_chunk)
-
-    @property
-    def _url(self) -> str:
-        return self.settings.remote_url or ""
+        per_chunk = self.traits.entries_per_chunk
+        if self.traits.source is Source.REDIS:
+            per_chunk = self.settings.keys_per_chunk
+        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=per_chunk)
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.

@@ -14,6 +14,7 @@ from lmcache_kserve.backends import (
     METRICS_PORT,
     BackendTraits,
     Source,
+    bucket_contents,
     file_contents,
     mooncake_contents,
     redis_contents,
@@ -97,9 +98,18 @@ class LocalBackend:
 
     type: str
     settings: LMCacheSettings
-    username: str | None
-    password: str | None
+    environment: Mapping[str, str] = field(repr=False)
     pods: Sequence[LocalPod]
+
+    @property
+    def username(self) -> str | None:
+        """User to log in as, or None."""
+        return self.environment.get("REMOTE_BACKEND_USERNAME") or None
+
+    @property
+    def password(self) -> str | None:
+        """The user's password, or None."""
+        return self.environment.get("REMOTE_BACKEND_PASSWORD") or None
 
     @property
     def traits(self) -> BackendTraits:
@@ -124,7 +134,14 @@ class LocalBackend:
         """
         match self.traits.source:
             case Source.REDIS:
-                return redis_contents(self.settings.remote_url or "", username=self.username, password=self.password)
+                return redis_contents(
+                    self.settings.redis_url,
+                    username=self.username,
+                    password=self.password,
+                    entries_per_chunk=self.settings.keys_per_chunk,
+                )
+            case Source.BUCKET:
+                return bucket_contents(*self.settings.bucket, self.environment)
             case Source.FILES:
                 return file_contents(Path(self.settings.shared_folder or ""))
             case Source.MOONCAKE:
@@ -290,12 +307,10 @@ class LocalTarget:
         """The remote backend, or None without one."""
         if self.backend_type == "none":
             return None
-        environment = self.replicas[0].environment
         return LocalBackend(
             type=self.backend_type,
             settings=self._settings,
-            username=environment.get("REMOTE_BACKEND_USERNAME") or None,
-            password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
+            environment=self.replicas[0].environment,
             pods=[pod for pod in self._pods if pod.plan.component == BACKEND_COMPONENT],
         )
 
