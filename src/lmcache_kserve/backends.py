@@ -1,12 +1,16 @@
 """What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
+from lmcache_kserve import s3
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.target import Contents
 
@@ -20,6 +24,10 @@ class Source(Enum):
     """The server's own count of keys and bytes."""
     FILES = auto()
     """The files in the folder that the replicas share."""
+    BUCKET = auto()
+    """The list of the bucket's objects."""
+    MOONCAKE = auto()
+    """The metrics of Mooncake's master."""
     MEMORY = auto()
     """The memory of the server's process: it cannot be asked."""
 
@@ -47,7 +55,14 @@ TRAITS = {
     "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
     "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
+    # An object for each chunk; a client that failed three times in a row does not try again.
+    "s3": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.BUCKET),
+    # An object for each chunk; clients and stores join a new master by themselves.
+    "mooncake": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.MOONCAKE),
 }
+
+METRICS_PORT = "metrics"
+"""Name of the container port with a backend's Prometheus metrics."""
 
 CHUNK_FILES = "*.data"
 """Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
@@ -78,13 +93,56 @@ def file_contents(folder: Path) -> Contents:
     return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
 
 
-def redis_contents(url: str, *, username: str | None, password: str | None) -> Contents:
+def bucket_contents(url: str, region: str, environment: Mapping[str, str]) -> Contents:
+    """List a bucket.
+
+    Args:
+        url: `https://bucket.host[:port]`.
+        region: its region.
+        environment: holds the credentials.
+
+    Raises:
+        HarnessError: it cannot be listed.
+    """
+    try:
+        entries, size = s3.count(url, region, environment)
+    except OSError as error:
+        raise HarnessError(f"cannot list the bucket at {url}: {error}") from error
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)
+
+
+def mooncake_contents(metrics_url: str) -> Contents:
+    """Read the objects and bytes that a Mooncake master knows of.
+
+    Raises:
+        HarnessError: the page cannot be read, or lacks the numbers.
+    """
+    try:
+        response = httpx2.get(metrics_url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        response.raise_for_status()
+    except httpx2.HTTPError as error:
+        raise HarnessError(f"cannot read {metrics_url} of Mooncake's master: {error}") from error
+    numbers = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+        if not sample.labels
+    }
+    try:
+        entries, size = numbers["master_key_count"], numbers["master_allocated_bytes"]
+    except KeyError as error:
+        raise HarnessError(f"{metrics_url} has no {error.args[0]}: is it Mooncake's master?") from error
+    return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=1)
+
+
+def redis_contents(url: str, *, username: str | None, password: str | None, entries_per_chunk: int = 2) -> Contents:
     """Count the keys and bytes of a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/database` or `rediss://`, without credentials.
         username: user to log in as, or None for the default one.
         password: its password, or None for a server without one.
+        entries_per_chunk: keys of one chunk; LMCache's client `redis://` writes two, `valkey://` one.
 
     Raises:
         HarnessError: the server cannot be reached or refuses the credentials.
@@ -103,4 +161,6 @@ def redis_contents(url: str, *, username: str | None, password: str | None) -> C
             memory = client.info("memory")
     except redis.RedisError as error:
         raise HarnessError(f"cannot read the backend at {address.netloc}: {error}") from error
-    return Contents(entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=2)
+    return Contents(
+        entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=entries_per_chunk
+    )

@@ -35,6 +35,36 @@ class LMCacheSettings:
     extra_config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def bucket(self) -> tuple[str, str]:
+        """Address and region of the bucket that the connector `s3` uses.
+
+        Raises:
+            HarnessError: it is not used.
+        """
+        url = urlsplit(self.remote_url or "")
+        if url.scheme != "s3":
+            raise HarnessError(f"LMCache's remote_url {self.remote_url!r} names no bucket")
+        scheme = "http" if self.extra_config.get("disable_tls") else "https"
+        return f"{scheme}://{url.netloc}", str(self.extra_config.get("s3_region"))
+
+    @property
+    def redis_url(self) -> str:
+        """Where the clients `redis://` and `valkey://` find their server, for a client of Redis.
+
+        LMCache's `valkey://` takes database and encryption from its settings (`connector/valkey_adapter.py`).
+        """
+        url = urlsplit(self.remote_url or "")
+        if url.scheme != "valkey":
+            return self.remote_url or ""
+        scheme = "rediss" if self.extra_config.get("tls_enable") else "redis"
+        return f"{scheme}://{url.netloc}/{self.extra_config.get('valkey_database', 0)}"
+
+    @property
+    def keys_per_chunk(self) -> int:
+        """Keys that a client of Redis or Valkey writes for one chunk: data and description, or both in one."""
+        return 1 if urlsplit(self.remote_url or "").scheme == "valkey" else 2
+
+    @property
     def shared_folder(self) -> str | None:
         """The folder that the connector `fs` writes to, or None where it is not used."""
         if folder := self.extra_config.get("remote_storage_plugin.fs.base_path"):

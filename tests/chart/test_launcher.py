@@ -328,3 +328,45 @@ def test_the_wait_gives_up_without_failing() -> None:
 
 def test_a_name_that_does_not_resolve_counts_as_not_there() -> None:
     assert wait("no-such-host.invalid:6379", "0").returncode == 0
+
+
+SHOW_SETTINGS = "import os; print(os.environ.get('LMCACHE_REMOTE_URL'), os.environ['LMCACHE_EXTRA_CONFIG'])"
+
+
+def test_the_password_goes_where_the_settings_ask_for_it_and_is_hidden_there() -> None:
+    settings = '{"valkey_password": "%REMOTE_BACKEND_PASSWORD%", "valkey_username": "me", "threads": 8}'
+    program = (
+        "import json, os; found = json.loads(os.environ['LMCACHE_EXTRA_CONFIG'])\n"
+        "print(found['valkey_password'] == os.environ['EXPECTED'], found['valkey_username'], found['threads'])\n"
+        "print(os.environ['LMCACHE_EXTRA_CONFIG'])"
+    )
+    done = launch(program, with_password(LMCACHE_EXTRA_CONFIG=settings, EXPECTED=PASSWORD))
+    first, second = done.stdout.splitlines()
+    assert first == "True me 8", done.stderr
+    assert '"valkey_password": "***"' in second
+
+
+def test_a_url_beside_such_a_setting_gets_no_password() -> None:
+    settings = '{"account_key": "%REMOTE_BACKEND_PASSWORD%"}'
+    done = launch(SHOW_SETTINGS, with_password(LMCACHE_EXTRA_CONFIG=settings))
+    assert done.stdout.split(" ", 1)[0] == URL
+
+
+def test_a_user_name_goes_where_it_is_asked_for() -> None:
+    settings = '{"user": "%REMOTE_BACKEND_USERNAME%"}'
+    done = launch(SHOW_SETTINGS, with_password(LMCACHE_EXTRA_CONFIG=settings, REMOTE_BACKEND_USERNAME="cache"))
+    assert '{"user": "cache"}' in done.stdout
+
+
+@pytest.mark.parametrize("settings", ['{"a": 1, "b": "%OTHER%"}', "[1]", '{"note": "the %REMOTE_BACKEND_PASSWORD%"}'])
+def test_other_settings_stay_as_they_are_and_the_url_is_completed(settings: str) -> None:
+    done = launch(SHOW_SETTINGS, with_password(LMCACHE_EXTRA_CONFIG=settings))
+    url, _, shown = done.stdout.strip().partition(" ")
+    assert shown == settings
+    assert url.startswith("redis://:***@")
+
+
+def test_settings_that_are_no_json_are_said() -> None:
+    done = launch(SHOW_SETTINGS, with_password(LMCACHE_EXTRA_CONFIG="{"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("launcher: ")

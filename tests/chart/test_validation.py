@@ -13,6 +13,7 @@ from lmcache_kserve.helm import Helm, HelmError
 
 SECRET: dict[str, Any] = {"existingSecret": "a"}
 KNATIVE: dict[str, Any] = {"kserve": {"deploymentMode": "Knative"}}
+PLACE = "%REMOTE_BACKEND_PASSWORD%"
 CPU_IMAGE = {"repository": "example.com/vllm-cpu", "tag": "1"}
 
 
@@ -318,6 +319,180 @@ BACKENDS |= {
         ),
     }.items()
 }
+
+BACKENDS_IMAGE: dict[str, Any] = {"runtime": {"image": {"repository": "example.com/kserve-backends", "tag": "1"}}}
+WITH_DEVICE: dict[str, Any] = {"predictor": {"resources": {"limits": {"memory": "24Gi", "rdma/hca": 1}}}}
+
+
+def with_image(kind: str, *named: str, more: dict[str, Any] | None = None, **values: Any) -> Problem:
+    """A backend's problem in an image that has its client."""
+    case = backend(kind, *named, **values)
+    device = WITH_DEVICE if kind == "infinistore" else {}
+    return Problem(named=case.named, values={**BACKENDS_IMAGE, **device, **case.values, **(more or {})})
+
+
+def whole(kind: str, *named: str, **values: Any) -> Problem:
+    """A problem of a value that is not the backend's, with that backend chosen."""
+    return Problem(named=named, values={**BACKENDS_IMAGE, **remote_backend(kind), **values})
+
+
+BACKENDS |= (
+    {
+        f"mooncake: {what}": case
+        for what, case in {
+            "in Knative": whole("mooncake", "remoteBackend.type", "mooncake", **KNATIVE),
+            "an LMCache without its settings": whole("mooncake", "lmcache.version", lmcache={"version": "0.4.4"}),
+            "an image without its client": Problem(
+                named=("runtime.image.repository",), values=remote_backend("mooncake")
+            ),
+            "a request fails with its chunk": whole(
+                "mooncake", "lmcache.kvLoadFailurePolicy", lmcache={"kvLoadFailurePolicy": "fail"}
+            ),
+            "another connector beside it": whole(
+                "mooncake",
+                "lmcache.config.remote_storage_plugins",
+                lmcache={"config": {"remote_storage_plugins": ["bigtable"]}},
+            ),
+            "a buffer that is no quantity": with_image("mooncake", "localBuffer", localBuffer="lots"),
+            "RDMA without a resource": with_image("mooncake", "rdma.resourceName", "protocol", protocol="rdma"),
+            "RDMA without a device of the predictor": Problem(
+                named=("predictor.resources.limits", "remoteBackend.mooncake.rdma.resourceName"),
+                values={
+                    **BACKENDS_IMAGE,
+                    **remote_backend("mooncake", protocol="rdma", rdma={"resourceName": "rdma/hca"}),
+                },
+            ),
+            "devices without RDMA": with_image("mooncake", "rdma", "protocol", rdma={"devices": "mlx5_0"}),
+            "an endpoint although it is deployed": with_image(
+                "mooncake", "external.endpoint", "deploy", external={"endpoint": "a:1"}
+            ),
+            "a tag without a repository": with_image("mooncake", "image.repository", image={"tag": "1"}),
+            "a repository without a tag": with_image("mooncake", "image.tag", image={"repository": "example.com/a"}),
+            "stores without a size": with_image(
+                "mooncake",
+                "store.resources.limits.memory",
+                "store.segmentSize",
+                store={"resources": {"limits": {"memory": None}}},
+            ),
+            "a size that is no quantity": with_image("mooncake", "store.segmentSize", store={"segmentSize": "lots"}),
+            "a size above the limit": with_image(
+                "mooncake", "store.segmentSize", "store.resources.limits.memory", store={"segmentSize": "32Gi"}
+            ),
+            "external without a metadata server": with_image(
+                "mooncake", "external", "deploy", deploy=False, external={"endpoint": "a:1"}
+            ),
+        }.items()
+    }
+    | {
+        f"infinistore: {what}": case
+        for what, case in {
+            "an image without its client": Problem(
+                named=("runtime.image.repository",), values={**WITH_DEVICE, **remote_backend("infinistore")}
+            ),
+            "no device of the predictor": Problem(
+                named=("predictor.resources.limits", "remoteBackend.infinistore.rdma.resourceName"),
+                values={**BACKENDS_IMAGE, **remote_backend("infinistore")},
+            ),
+            "an endpoint although it is deployed": with_image(
+                "infinistore", "external.endpoint", "deploy", external={"endpoint": "a:1"}
+            ),
+            "a tag without a repository": with_image("infinistore", "image.repository", image={"tag": "1"}),
+            "a repository without a tag": with_image("infinistore", "image.tag", image={"repository": "example.com/a"}),
+            "memory below one GiB": with_image(
+                "infinistore", "resources.limits.memory", resources={"limits": {"memory": "1Gi"}}
+            ),
+            "external without an endpoint": with_image("infinistore", "external.endpoint", "deploy", deploy=False),
+        }.items()
+    }
+    | {
+        f"s3: {what}": case
+        for what, case in {
+            "no bucket": backend("s3", "bucket", external={"endpoint": "s3.example.com"}),
+            "no endpoint": backend("s3", "external.endpoint", bucket="kv"),
+            "no region": backend(
+                "s3", "external.region", bucket="kv", external={"endpoint": "a.example.com", "region": ""}
+            ),
+            "the bucket twice": backend(
+                "s3", "external.endpoint", bucket="kv", external={"endpoint": "kv.s3.example.com"}
+            ),
+            "an authority without TLS": backend(
+                "s3",
+                "external.tls.caSecret",
+                "external.tls.enabled",
+                bucket="kv",
+                external={"endpoint": "s3.example.com", "tls": {"enabled": False, "caSecret": "a"}},
+            ),
+            "a name that no certificate covers": backend(
+                "s3", "bucket", bucket="kv.cache", external={"endpoint": "s3.example.com"}
+            ),
+            "chunks that are not whole": Problem(
+                named=("lmcache.config.save_unfull_chunk", "remoteBackend.type"),
+                values={
+                    **remote_backend("s3", bucket="kv", external={"endpoint": "s3.example.com"}),
+                    "lmcache": {"config": {"save_unfull_chunk": True}},
+                },
+            ),
+        }.items()
+    }
+    | {
+        f"custom: {what}": case
+        for what, case in {
+            "nothing to connect to": backend("custom", "url", "config"),
+            "two URLs": backend("custom", "config.remote_url", "url", url="a://b", config={"remote_url": "a://b"}),
+            "a user in the URL": backend("custom", "url", "auth", url="redis://me@a:1"),
+            "a password without a place": backend(
+                "custom",
+                "auth.existingSecret",
+                "url",
+                config={"remote_storage_plugins": ["a"]},
+                auth={"existingSecret": "a"},
+            ),
+            "a place without a password": backend(
+                "custom", "auth.existingSecret", "config", url="a://b", config={"extra_config": {"k": PLACE}}
+            ),
+            "a user without a password": backend(
+                "custom", "auth.username", "auth.existingSecret", url="a://b", auth={"username": "a"}
+            ),
+            "a password in the configuration": backend(
+                "custom", "config", "auth", url="a://b", config={"extra_config": {"k": "redis://a:b@c"}}
+            ),
+            "a Boolean as value of a variable": backend(
+                "custom", "env[0]", url="a://b", env=[{"name": "A", "value": True}]
+            ),
+        }.items()
+    }
+    | {
+        f"valkey with glide: {what}": case
+        for what, case in {
+            "an LMCache without that client": Problem(
+                named=("remoteBackend.valkey.client", "lmcache.version"),
+                values={
+                    **BACKENDS_IMAGE,
+                    **remote_backend("valkey", client="glide"),
+                    "lmcache": {"version": "0.4.4"},
+                },
+            ),
+            "an image without that client": backend("valkey", "client", client="glide"),
+            "an authority of one's own": with_image(
+                "valkey",
+                "client",
+                "external.tls.caSecret",
+                client="glide",
+                deploy=False,
+                external={"endpoint": "a:6379", "tls": {"enabled": True, "caSecret": "a"}},
+                auth=SECRET,
+            ),
+            "chunks that are not whole": Problem(
+                named=("lmcache.config.save_unfull_chunk", "remoteBackend.valkey.client"),
+                values={
+                    **BACKENDS_IMAGE,
+                    **remote_backend("valkey", client="glide"),
+                    "lmcache": {"config": {"save_unfull_chunk": True}},
+                },
+            ),
+        }.items()
+    }
+)
 
 PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS
 

@@ -1,12 +1,14 @@
+import http.server
 import secrets
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from lmcache_kserve.backends import file_contents, redis_contents, traits
+from lmcache_kserve.backends import file_contents, mooncake_contents, redis_contents, traits
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.ports import assign_ports
@@ -69,6 +71,54 @@ def test_a_shared_folder_that_nobody_made_is_named(tmp_path: Path) -> None:
         file_contents(tmp_path / "missing")
 
 
+MASTER = """\
+# TYPE master_key_count gauge
+master_key_count 9
+# TYPE master_allocated_bytes gauge
+master_allocated_bytes 1049688
+# TYPE segment_allocated_bytes gauge
+segment_allocated_bytes{segment="10.0.0.7:12345"} 1049688
+"""
+
+
+@pytest.fixture
+def master(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A page of metrics; the test's parameter is its text."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(request.param.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("master", [MASTER], indirect=True)
+def test_mooncakes_objects_are_what_its_master_counts(master: str) -> None:
+    contents = mooncake_contents(master)
+    assert (contents.entries, contents.size_bytes, contents.entries_per_chunk) == (9, 1049688, 1)
+
+
+@pytest.mark.parametrize("master", ["up 1\n"], indirect=True)
+def test_a_page_of_something_else_is_recognised(master: str) -> None:
+    with pytest.raises(HarnessError, match="has no master_key_count"):
+        mooncake_contents(master)
+
+
+def test_a_master_that_is_not_there_is_named() -> None:
+    with pytest.raises(HarnessError, match=r"cannot read http://127\.0\.0\.1:1/metrics"):
+        mooncake_contents("http://127.0.0.1:1/metrics")
+
+
 def test_an_unknown_type_lists_the_known_ones() -> None:
-    with pytest.raises(HarnessError, match="none, filesystem, lmcache-server, redis, valkey"):
+    with pytest.raises(HarnessError, match="none, filesystem, lmcache-server, mooncake, redis, s3, valkey"):
         traits("memcached")

@@ -36,6 +36,39 @@ def test_settings_of_connectors_in_the_environment_replace_those_in_the_file() -
 
 
 @pytest.mark.parametrize(
+    ("file", "bucket"),
+    [
+        ("remote_url: s3://kv.a.com\nextra_config: {s3_region: eu}\n", ("https://kv.a.com", "eu")),
+        ("remote_url: s3://kv.a:9\nextra_config: {s3_region: eu, disable_tls: true}\n", ("http://kv.a:9", "eu")),
+    ],
+)
+def test_the_bucket_is_read_with_its_region(file: str, bucket: tuple[str, str]) -> None:
+    assert read_settings([], {}, config_file=file).bucket == bucket
+
+
+def test_another_backend_has_no_bucket() -> None:
+    with pytest.raises(HarnessError, match="names no bucket"):
+        _ = read_settings([], {}, config_file="remote_url: redis://a:1\n").bucket
+
+
+@pytest.mark.parametrize(
+    ("file", "url", "keys"),
+    [
+        ("remote_url: redis://a:1/2?socket_timeout=1\n", "redis://a:1/2?socket_timeout=1", 2),
+        ("remote_url: valkey://a:1\n", "redis://a:1/0", 1),
+        (
+            "remote_url: valkey://a:1\nextra_config: {valkey_database: 3, tls_enable: true}\n",
+            "rediss://a:1/3",
+            1,
+        ),
+    ],
+)
+def test_a_client_of_redis_finds_the_server_of_either_client_of_lmcache(file: str, url: str, keys: int) -> None:
+    settings = read_settings([], {}, config_file=file)
+    assert (settings.redis_url, settings.keys_per_chunk) == (url, keys)
+
+
+@pytest.mark.parametrize(
     ("file", "folder"),
     [
         ("extra_config:\n  remote_storage_plugin.fs.base_path: /shared\n", "/shared"),

@@ -1,13 +1,16 @@
 """Start the model server with the remote backend's password, and keep that password out of its log.
 
-LMCache takes the credentials of Redis inside `remote_url` only, and prints that URL. So this launcher puts the URL
-together, hands it to the server as LMCACHE_REMOTE_URL, and replaces every secret in what the server prints.
+LMCache takes the credentials of Redis inside `remote_url` only, those of other backends among the settings of their
+connectors, and prints both. So this launcher puts them together, hands them to the server as LMCACHE_REMOTE_URL and
+LMCACHE_EXTRA_CONFIG, and replaces every secret in what the server prints.
 
 Usage: launcher.py -- COMMAND [ARGUMENT ...]
 
 Environment:
     REMOTE_BACKEND_URL: URL of the backend without credentials.
     REMOTE_BACKEND_USERNAME, REMOTE_BACKEND_PASSWORD: its credentials; the server does not see these two.
+    LMCACHE_EXTRA_CONFIG: settings of connectors, as JSON; a value `%REMOTE_BACKEND_PASSWORD%` or
+        `%REMOTE_BACKEND_USERNAME%` is replaced by the credential, and then the URL gets none.
     LAUNCHER_REDACT: names of the variables whose values must not be printed, separated by commas.
 
 Exits with the server's code, with 128 plus the number of the signal that ended it, or with 127 or 126 when it cannot
@@ -48,13 +51,28 @@ def remote_url(url: str, username: str, password: str) -> str:
     return f"{scheme}://{encoded(username)}:{encoded(password)}@{rest}"
 
 
+def extra_config(text: str, credentials: Mapping[str, str]) -> str:
+    """Put credentials where settings ask for them; a text without such a place is returned as it is."""
+    settings = json.loads(text)
+    if not isinstance(settings, dict):
+        return text
+    places = {f"%{name}%": value for name, value in credentials.items()}
+    filled = {key: places.get(value, value) if isinstance(value, str) else value for key, value in settings.items()}
+    return text if filled == settings else json.dumps(filled)
+
+
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the server's environment: the launcher's, with LMCACHE_REMOTE_URL instead of its parts."""
     child = dict(environment)
     username = child.pop("REMOTE_BACKEND_USERNAME", "")
     password = secret(child.pop("REMOTE_BACKEND_PASSWORD", ""))
+    settings = child.get("LMCACHE_EXTRA_CONFIG", "{}")
+    filled = extra_config(settings, {"REMOTE_BACKEND_USERNAME": username, "REMOTE_BACKEND_PASSWORD": password})
+    if filled != settings:
+        child["LMCACHE_EXTRA_CONFIG"] = filled
     if url := child.get("REMOTE_BACKEND_URL", ""):
-        child["LMCACHE_REMOTE_URL"] = remote_url(url, username, password) if username or password else url
+        bare = filled != settings or not (username or password)
+        child["LMCACHE_REMOTE_URL"] = url if bare else remote_url(url, username, password)
     return child
 
 

@@ -3,9 +3,19 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from lmcache_kserve.backends import CHUNK_FILES, BackendTraits, Source, redis_contents, traits
+from lmcache_kserve import s3
+from lmcache_kserve.backends import (
+    CHUNK_FILES,
+    METRICS_PORT,
+    BackendTraits,
+    Source,
+    mooncake_contents,
+    redis_contents,
+    traits,
+)
 from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
@@ -120,10 +130,15 @@ class ClusterBackend:
         if not self._workloads:
             return self._contents_from_inside()
         if self.traits.source is Source.REDIS:
-            database = urlsplit(self._url).path
+            database = urlsplit(self.settings.redis_url).path
             return redis_contents(
-                f"redis://{LOOPBACK}:{self._local_port()}{database}", username=self.username, password=self.password
+                f"redis://{LOOPBACK}:{self._local_port()}{database}",
+                username=self.username,
+                password=self.password,
+                entries_per_chunk=self.settings.keys_per_chunk,
             )
+        if self.traits.source is Source.MOONCAKE:
+            return mooncake_contents(f"http://{LOOPBACK}:{self._local_port()}/metrics")
         return Contents(
             entries=None,
             size_bytes=sum(self._resident_bytes(pod) for pod in self._pods() if pod.ready),
@@ -134,17 +149,18 @@ class ClusterBackend:
         """What a backend holds that the release does not run: the predictor's pods alone may reach it."""
         match self.traits.source:
             case Source.REDIS:
-                command = ["python3", "-c", _COUNT, self._url]
+                command = ["python3", "-c", _COUNT, self.settings.redis_url]
+            case Source.BUCKET:
+                command = ["python3", "-c", Path(s3.__file__).read_text(encoding="utf-8"), *self.settings.bucket]
             case Source.FILES:
                 command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
-            case Source.MEMORY:
+            case Source.MOONCAKE | Source.MEMORY:
                 raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
-        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=self.traits.entries_per_chunk)
-
-    @property
-    def _url(self) -> str:
-        return self.settings.remote_url or ""
+        per_chunk = self.traits.entries_per_chunk
+        if self.traits.source is Source.REDIS:
+            per_chunk = self.settings.keys_per_chunk
+        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=per_chunk)
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.
@@ -198,17 +214,24 @@ class ClusterBackend:
         return [Pod(manifest) for manifest in self.api.list(PODS, labels=self.labels)]
 
     def _local_port(self) -> int:
-        """The port of this machine that leads to the backend's pod."""
+        """The port of this machine that leads to the backend's pod which says what it holds."""
         if self._forward is None:
-            pods = self._pods()
+            pods = self._telling()
             if not pods:
                 raise HarnessError("the backend has no pod")
-            self._forward = Forward(self.api, pod=self._ready_pod, port=pods[0].port())
+            name = METRICS_PORT if self.traits.source is Source.MOONCAKE else None
+            self._forward = Forward(self.api, pod=self._ready_pod, port=pods[0].port(name=name))
         return self._forward.local_port
+
+    def _telling(self) -> list[Pod]:
+        """The pods that can say what the backend holds: of Mooncake's, the master alone."""
+        if self.traits.source is Source.MOONCAKE:
+            return [pod for pod in self._pods() if pod.has_port(METRICS_PORT)]
+        return self._pods()
 
     def _ready_pod(self) -> str | None:
         try:
-            return next((pod.name for pod in self._pods() if pod.ready), None)
+            return next((pod.name for pod in self._telling() if pod.ready), None)
         except HarnessError:
             return None
 

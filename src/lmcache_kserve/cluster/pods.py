@@ -78,16 +78,21 @@ class Pod:
                 return container
         raise HarnessError(f"pod {self.name} has no container {name}: is it a predictor of KServe?")
 
-    def port(self, container: str | None = None) -> int:
-        """The first port that a container declares.
+    def port(self, container: str | None = None, *, name: str | None = None) -> int:
+        """The port of that name that a container declares, or its first.
 
         Raises:
             HarnessError: it declares none.
         """
         spec = self.container(container)
-        if not spec.get("ports"):
-            raise HarnessError(f"container {spec['name']} of pod {self.name} declares no port")
-        return int(spec["ports"][0]["containerPort"])
+        for port in spec.get("ports", ()):
+            if name is None or port.get("name") == name:
+                return int(port["containerPort"])
+        raise HarnessError(f"container {spec['name']} of pod {self.name} declares no port{f' {name}' if name else ''}")
+
+    def has_port(self, name: str) -> bool:
+        """Whether its first container declares a port of that name."""
+        return any(port.get("name") == name for port in self.container().get("ports", ()))
 
 
 def _is_true(condition: Mapping[str, Any] | None) -> bool:

@@ -14,6 +14,12 @@ from lmcache_kserve.errors import HarnessError
 
 _SERVERS = ("valkey-server", "redis-server")
 _CLIENTS = ("valkey-cli", "redis-cli")
+_PACKAGES = {
+    "mooncake_master": "mooncake-transfer-engine-non-cuda",
+    "mooncake_client": "mooncake-transfer-engine-non-cuda",
+    "infinistore": "infinistore",
+}
+"""Packages of programs that come with a client library of LMCache's; of Mooncake the one that needs no CUDA."""
 _EMBEDDED_NAME = "valkey-server"
 _VERSION = re.compile(r"(?P<name>\w+) server v=(?P<version>\S+)")
 _VERSION_TIMEOUT_SECONDS = 10
@@ -55,6 +61,11 @@ class Programs:
             HarnessError: this machine has no such program.
         """
         if shutil.which(command, path=self.path) is None:
+            if package := _PACKAGES.get(command):
+                raise HarnessError(
+                    f"container {container} runs {command!r}, which comes with the package {package}: install it into "
+                    "the engine's environment, because LMCache's client needs it there too"
+                )
             raise HarnessError(
                 f"container {container} runs {command!r}, which this machine does not have: install it, or choose "
                 "values whose containers run python3, lmcache_server, redis-server or valkey-server"

@@ -11,7 +11,16 @@ from typing import Any, Self
 
 import httpx2
 
-from lmcache_kserve.backends import BackendTraits, Source, file_contents, redis_contents, traits
+from lmcache_kserve.backends import (
+    METRICS_PORT,
+    BackendTraits,
+    Source,
+    bucket_contents,
+    file_contents,
+    mooncake_contents,
+    redis_contents,
+    traits,
+)
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
@@ -91,9 +100,18 @@ class LocalBackend:
 
     type: str
     settings: LMCacheSettings
-    username: str | None
-    password: str | None
+    environment: Mapping[str, str] = field(repr=False)
     pods: Sequence[LocalPod]
+
+    @property
+    def username(self) -> str | None:
+        """User to log in as, or None."""
+        return self.environment.get("REMOTE_BACKEND_USERNAME") or None
+
+    @property
+    def password(self) -> str | None:
+        """The user's password, or None."""
+        return self.environment.get("REMOTE_BACKEND_PASSWORD") or None
 
     @property
     def traits(self) -> BackendTraits:
@@ -118,11 +136,27 @@ class LocalBackend:
         """
         match self.traits.source:
             case Source.REDIS:
-                return redis_contents(self.settings.remote_url or "", username=self.username, password=self.password)
+                return redis_contents(
+                    self.settings.redis_url,
+                    username=self.username,
+                    password=self.password,
+                    entries_per_chunk=self.settings.keys_per_chunk,
+                )
+            case Source.BUCKET:
+                return bucket_contents(*self.settings.bucket, self.environment)
             case Source.FILES:
                 return file_contents(Path(self.settings.shared_folder or ""))
+            case Source.MOONCAKE:
+                return mooncake_contents(self._metrics_url())
             case Source.MEMORY:
                 return self._memory()
+
+    def _metrics_url(self) -> str:
+        for pod in self.pods:
+            for port in pod.main.get("ports", ()):
+                if port.get("name") == METRICS_PORT:
+                    return f"http://{LOOPBACK}:{pod.local_port(port['containerPort'])}/metrics"
+        raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
 
     def _memory(self) -> Contents:
         if not self.pods:
@@ -303,12 +337,10 @@ class LocalTarget:
         """The remote backend, or None without one."""
         if self.backend_type == "none":
             return None
-        environment = self.replicas[0].environment
         return LocalBackend(
             type=self.backend_type,
             settings=self._settings,
-            username=environment.get("REMOTE_BACKEND_USERNAME") or None,
-            password=environment.get("REMOTE_BACKEND_PASSWORD") or None,
+            environment=self.replicas[0].environment,
             pods=[pod for pod in self._pods if pod.plan.component == BACKEND_COMPONENT],
         )
 

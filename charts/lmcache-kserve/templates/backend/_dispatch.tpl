@@ -5,7 +5,8 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
 
   deployed           "true" when the chart deploys it
   endpoint           host:port to wait for, or nothing
-  ports              JSON list of the ports that the predictor reaches and that the backend's policy opens
+  ports              JSON list of the ports that the predictor reaches and that the backend's policy opens: numbers, or
+                     ranges such as "15000-15999"
   credentials        "true" when the connection needs a password, which makes the launcher wrap the server
   config             YAML dict, its part of LMCache's configuration (remote_url only when there are no credentials)
   env                YAML list of environment variables of the predictor

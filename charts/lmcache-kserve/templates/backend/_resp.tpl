@@ -69,6 +69,34 @@ it checks what has been idle for a second before it uses it, and repeats a comma
 {{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.resp.endpoint" .) $database (join "&" $options) -}}
 {{- end }}
 
+{{/* Whether LMCache's glide client is used, which only Valkey can choose. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.resp.glide" -}}
+{{- if eq (get (get .context.Values.remoteBackend .type) "client" | default "redis-py") "glide" }}true{{ end -}}
+{{- end }}
+
+{{/*
+LMCache's part for the glide client: what the redis client takes from its URL are settings here, and the password is filled
+in by the launcher.
+*/}}
+{{- define "lmcache-kserve.resp.glideConfig" -}}
+{{- $values := get .context.Values.remoteBackend .type -}}
+remote_url: {{ printf "valkey://%s" (include "lmcache-kserve.resp.endpoint" .) | quote }}
+extra_config:
+  save_chunk_meta: false
+  connection_timeout: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
+  request_timeout: {{ include "lmcache-kserve.number" $values.timeouts.commandSeconds }}
+  {{- if not $values.deploy }}
+  valkey_database: {{ int $values.external.database }}
+  tls_enable: {{ $values.external.tls.enabled }}
+  {{- end }}
+  {{- if include "lmcache-kserve.resp.credentials" . }}
+  {{- with $values.auth.username }}
+  valkey_username: {{ . | quote }}
+  {{- end }}
+  valkey_password: "%REMOTE_BACKEND_PASSWORD%"
+  {{- end }}
+{{- end }}
+
 {{- define "lmcache-kserve.resp.tlsPath" -}}
 /etc/lmcache-kserve-tls
 {{- end }}
@@ -76,15 +104,19 @@ it checks what has been idle for a second before it uses it, and repeats a comma
 {{/* With credentials the launcher completes the URL, so the configuration must not name it too. */}}
 {{- define "lmcache-kserve.resp.config" -}}
 remote_serde: {{ .context.Values.lmcache.serde }}
-{{- if not (include "lmcache-kserve.resp.credentials" .) }}
+{{- if include "lmcache-kserve.resp.glide" . }}
+{{ include "lmcache-kserve.resp.glideConfig" . }}
+{{- else if not (include "lmcache-kserve.resp.credentials" .) }}
 remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
 {{- define "lmcache-kserve.resp.env" -}}
 {{- if include "lmcache-kserve.resp.credentials" . }}
+{{- if not (include "lmcache-kserve.resp.glide" .) }}
 - name: REMOTE_BACKEND_URL
   value: {{ include "lmcache-kserve.resp.url" . | quote }}
+{{- end }}
 {{- with (get .context.Values.remoteBackend .type).auth.username }}
 - name: REMOTE_BACKEND_USERNAME
   value: {{ . | quote }}
@@ -392,6 +424,21 @@ spec:
 {{- $at := printf "remoteBackend.%s" .type -}}
 {{- $auth := $values.auth -}}
 {{- $external := $values.external -}}
+{{- if include "lmcache-kserve.resp.glide" . }}
+{{- $context := .context }}
+{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" $context) }}
+{{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" $context }}; use redis-py
+{{- end }}
+{{- if and (not $context.Values.runtime.image.repository) (eq $context.Values.runtime.server "huggingfaceserver") }}
+{{ $at }}.client: KServe's image has no valkey-glide-sync; name one in runtime.image.repository that has it, as images/kserve-backends builds, or use redis-py
+{{- end }}
+{{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
+{{ $at }}.client: LMCache gives glide no certificates and no way not to verify; use redis-py, or leave {{ $at }}.external.tls.caSecret, clientSecret and verify alone
+{{- end }}
+{{- if get (include "lmcache-kserve.lmcache.config" $context | fromJson) "save_unfull_chunk" }}
+lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
+{{- end }}
+{{- end }}
 {{- if $values.deploy }}
 {{- if $external.endpoint }}
 {{ $at }}.external.endpoint: names a server, but {{ $at }}.deploy is true; set {{ $at }}.deploy to false to use it

@@ -68,6 +68,21 @@ spec:
 {{- end }}
 
 {{/*
+Ports of a NetworkPolicy's rule.
+Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
+*/}}
+{{- define "lmcache-kserve.workload.policyPorts" -}}
+{{- range . }}
+{{- $bounds := include "lmcache-kserve.string" . | splitList "-" }}
+- port: {{ first $bounds | int }}
+  {{- if gt (len $bounds) 1 }}
+  endPort: {{ last $bounds | int }}
+  {{- end }}
+  protocol: TCP
+{{- end }}
+{{- end }}
+
+{{/*
 The policy of a deployed backend: only the release's predictor connects to it, and it connects to nothing.
 Input: dict "context" $ "name" "...".
 */}}
@@ -92,8 +107,5 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       ports:
-        {{- range include "lmcache-kserve.backend.ports" .context | fromJsonArray }}
-        - port: {{ int . }}
-          protocol: TCP
-        {{- end }}
+        {{- include "lmcache-kserve.workload.policyPorts" (include "lmcache-kserve.backend.ports" .context | fromJsonArray) | nindent 8 }}
 {{- end }}

@@ -40,11 +40,12 @@ Whether LMCache takes a connector by name (`remote_storage_plugins`) and has the
 {{- end }}
 
 {{/*
-Whether `extra_config` names what differs from pod to pod, as $(POD_NAME) or $(POD_IP). The kubelet fills these in, in the
-environment only, so `extra_config` then moves there from the file as a whole. Output: "true" or nothing.
+Whether `extra_config` names what is known in the pod only: $(POD_NAME) and $(POD_IP), which the kubelet fills in, or
+%REMOTE_BACKEND_PASSWORD%, which the launcher does. Both work in the environment alone, so `extra_config` then moves there
+from the file as a whole. Output: "true" or nothing.
 */}}
 {{- define "lmcache-kserve.lmcache.namesPod" -}}
-{{- if regexMatch `\$\((POD_NAME|POD_IP)\)` (get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson) }}true{{ end -}}
+{{- if regexMatch `\$\((POD_NAME|POD_IP)\)|%REMOTE_BACKEND_(USERNAME|PASSWORD)%` (get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson) }}true{{ end -}}
 {{- end }}
 
 {{/* What stands in the file. Output: JSON dict. */}}

@@ -1,0 +1,111 @@
+{{/*
+An S3 bucket, through LMCache's connector over awscrt. The bucket is the first label of the host: the connector has no path
+style, and signs what it puts into the Host header. An object for each chunk and worker, without its own header
+(`save_chunk_meta` false), so chunks that are not whole are never stored.
+*/}}
+
+{{- define "lmcache-kserve.backend.s3.deployed" }}{{ end }}
+
+{{/* bucket.host[:port], as in the URL. */}}
+{{- define "lmcache-kserve.backend.s3.host" -}}
+{{- with .Values.remoteBackend.s3 -}}
+{{ .bucket }}.{{ .external.endpoint }}
+{{- end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.port" -}}
+{{- $external := .Values.remoteBackend.s3.external -}}
+{{- regexFind ":[0-9]+$" $external.endpoint | trimPrefix ":" | default (ternary "443" "80" $external.tls.enabled) -}}
+{{- end }}
+
+{{/* Worth waiting for: after three failed connections LMCache's client does not try again. */}}
+{{- define "lmcache-kserve.backend.s3.endpoint" -}}
+{{ regexReplaceAll ":[0-9]+$" (include "lmcache-kserve.backend.s3.host" .) "" }}:{{ include "lmcache-kserve.backend.s3.port" . }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.ports" -}}
+{{- list (include "lmcache-kserve.backend.s3.port" . | int) | toJson -}}
+{{- end }}
+
+{{/* The credentials are variables that awscrt reads itself; the URL has none. */}}
+{{- define "lmcache-kserve.backend.s3.credentials" }}{{ end }}
+
+{{- define "lmcache-kserve.backend.s3.config" -}}
+{{- $values := .Values.remoteBackend.s3 -}}
+remote_serde: {{ .Values.lmcache.serde }}
+remote_url: {{ printf "s3://%s" (include "lmcache-kserve.backend.s3.host" .) | quote }}
+extra_config:
+  save_chunk_meta: false
+  s3_region: {{ $values.external.region | quote }}
+  s3_num_io_threads: {{ int $values.ioThreads }}
+  s3_prefer_http2: {{ $values.preferHttp2 }}
+  s3_enable_s3express: {{ $values.expressOneZone }}
+  disable_tls: {{ not $values.external.tls.enabled }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.env" -}}
+{{- with .Values.remoteBackend.s3.auth }}
+{{- if .existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .accessKeyIdKey }}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .secretAccessKeyKey }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.volumes" -}}
+{{- with .Values.remoteBackend.s3.external.tls.caSecret }}
+- name: backend-ca
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* awscrt has no setting for it and reads the system's list: the first file that aws-c-io looks for. */}}
+{{- define "lmcache-kserve.backend.s3.volumeMounts" -}}
+{{- with .Values.remoteBackend.s3.external.tls }}
+{{- if .caSecret }}
+- name: backend-ca
+  mountPath: /etc/ssl/certs/ca-certificates.crt
+  subPath: {{ .caSecretKey }}
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.secretChecksum" }}{{ end }}
+{{- define "lmcache-kserve.backend.s3.generatedPassword" }}{{ end }}
+
+{{- define "lmcache-kserve.backend.s3.problems" -}}
+{{- $values := .Values.remoteBackend.s3 -}}
+{{- range $key, $value := dict "bucket" $values.bucket "external.endpoint" $values.external.endpoint "external.region" $values.external.region }}
+{{- if not $value }}
+remoteBackend.s3.{{ $key }}: is required
+{{- end }}
+{{- end }}
+{{- if and $values.bucket (hasPrefix (printf "%s." $values.bucket) $values.external.endpoint) }}
+remoteBackend.s3.external.endpoint: starts with the bucket, which the chart puts in front of it
+{{- end }}
+{{- if and $values.external.tls.caSecret (not $values.external.tls.enabled) }}
+remoteBackend.s3.external.tls.caSecret: is not used while remoteBackend.s3.external.tls.enabled is false
+{{- end }}
+{{- if and (contains "." $values.bucket) $values.external.tls.enabled }}
+remoteBackend.s3.bucket: {{ $values.bucket }} has a dot, which no certificate for the endpoint's subdomains covers
+{{- end }}
+{{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "save_unfull_chunk" }}
+lmcache.config.save_unfull_chunk: must be false with remoteBackend.type s3, whose objects are whole chunks
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.notes" -}}
+{{- with .Values.remoteBackend.s3 -}}
+aws s3api list-objects-v2 --bucket {{ .bucket }} --region {{ .external.region }} --endpoint-url {{ ternary "https" "http" .external.tls.enabled }}://{{ .external.endpoint }} --query 'length(Contents)'
+{{- end -}}
+{{- end }}

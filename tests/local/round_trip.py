@@ -1,0 +1,77 @@
+"""Store chunks through LMCache's own remote backend, or find them, with the configuration that LMCache loads itself.
+
+Runs with the engine's Python and a predictor's environment (LMCACHE_CONFIG_FILE, LMCACHE_*, PYTHONHASHSEED), without an
+engine. The last line of its output is JSON.
+
+Usage: round_trip.py store|load MODEL CHUNKS [ADAPTER]
+"""
+
+import asyncio
+import json
+import sys
+import threading
+from typing import Any
+
+import torch
+from lmcache.integration.vllm.utils import lmcache_get_or_create_config
+from lmcache.v1.metadata import LMCacheMetadata
+from lmcache.v1.storage_backend.local_cpu_backend import LocalCPUBackend
+from lmcache.v1.storage_backend.remote_backend import RemoteBackend
+from lmcache.v1.token_database import ChunkedTokenDatabase
+
+LAYERS, HEADS, HEAD_SIZE = 2, 2, 16
+STORE_TIMEOUT_S = 30.0
+
+
+def main() -> int:
+    """Store or load, and say what was found."""
+    action, model, count, *adapter = sys.argv[1:]
+    config = lmcache_get_or_create_config()
+    metadata = LMCacheMetadata(
+        model_name=model,
+        world_size=1,
+        local_world_size=1,
+        worker_id=0,
+        local_worker_id=0,
+        kv_dtype=torch.float32,
+        kv_shape=(LAYERS, 2, config.chunk_size, HEADS, HEAD_SIZE),
+        chunk_size=config.chunk_size,
+        role="worker",
+    )
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    local = LocalCPUBackend(config, metadata, "cpu")
+    plugin = (config.remote_storage_plugins or [None])[0]
+    remote = RemoteBackend(config, metadata, loop, local, "cpu", plugin_name=plugin)
+    tokens = list(range(int(count) * config.chunk_size))
+    tags = {"lmcache.tag.lora": adapter[0]} if adapter else None
+    chunks = ChunkedTokenDatabase(config, metadata).process_tokens(tokens=tokens, request_configs=tags)
+    keys = [key for _, _, key in chunks]
+    found = [remote.contains(key) for key in keys]
+    result: dict[str, Any] = {"found": sum(map(bool, found)), "keys": [key.to_string() for key in keys]}
+    if action == "store":
+        done = [threading.Event() for _ in keys]
+        remote.batched_submit_put_task(
+            keys,
+            [filled(local, metadata, number) for number in range(len(keys))],
+            on_complete_callback=lambda key: done[keys.index(key)].set(),
+        )
+        result["stored"] = sum(event.wait(STORE_TIMEOUT_S) for event in done)
+    else:
+        loaded = remote.batched_get_blocking(keys) if all(found) else []
+        result["intact"] = sum(
+            chunk is not None and bool((chunk.tensor == number + 1).all()) for number, chunk in enumerate(loaded)
+        )
+    sys.stdout.write(f"{json.dumps(result)}\n")
+    return 0
+
+
+def filled(local: LocalCPUBackend, metadata: LMCacheMetadata, number: int) -> Any:
+    """Make a chunk whose every element says which it is."""
+    chunk = local.allocate(metadata.get_shapes(), metadata.get_dtypes())
+    chunk.tensor.fill_(number + 1)
+    return chunk
+
+
+if __name__ == "__main__":
+    sys.exit(main())
