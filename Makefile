@@ -46,7 +46,7 @@ lint: $(UV) ## Formatting, lint and types
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
-	$(RUN) shellcheck .ci/run .ci/cluster images/vllm-cpu/smoke
+	$(RUN) shellcheck .ci/run .ci/cluster images/vllm-cpu/smoke charts/lmcache-kserve/files/*.sh
 
 .uv/bin/uv:
 	python3 -m venv .uv

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from rendering import CHART, Render, remote_backend
+from rendering import CHART, Render, remote_backend, values_key
 
 from lmcache_kserve.helm import Helm, HelmError
 
@@ -30,8 +30,7 @@ def problem(*named: str, namespace: str = "models", **values: Any) -> Problem:
 
 
 def backend(kind: str, *named: str, **values: Any) -> Problem:
-    key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
-    paths = (f"remoteBackend.{key}.{name}" for name in named)
+    paths = (f"remoteBackend.{values_key(kind)}.{name}" for name in named)
     return Problem(named=tuple(paths), values=remote_backend(kind, **values))
 
 

@@ -55,5 +55,5 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 
 def test_an_unknown_type_lists_the_known_ones() -> None:
-    with pytest.raises(HarnessError, match="none, lmcache-server, redis, valkey"):
+    with pytest.raises(HarnessError, match="none, lmcache-server, redis, redis-sentinel, valkey"):
         traits("memcached")

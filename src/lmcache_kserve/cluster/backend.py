@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from lmcache_kserve.backends import BackendTraits, redis_contents, traits
+from lmcache_kserve.backends import PART_LABEL, BackendTraits, redis_contents, traits
 from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
@@ -101,9 +101,8 @@ class ClusterBackend:
         return self._was_stopped
 
     def image(self) -> str | None:
-        """The image of its server, where the release runs one."""
-        pods = self._pods()
-        return str(pods[0].container()["image"]) if pods else None
+        """The images of its pods, where the release runs it."""
+        return ", ".join(sorted({str(pod.container()["image"]) for pod in self._pods()})) or None
 
     def contents(self) -> Contents:
         """What the backend holds now: its own answer, or its process's memory where it cannot be asked.
@@ -183,10 +182,16 @@ class ClusterBackend:
     def _pods(self) -> list[Pod]:
         return [Pod(manifest) for manifest in self.api.list(PODS, labels=self.labels)]
 
+    def _entrances(self) -> list[Pod]:
+        """The pods that clients connect to."""
+        part = self.traits.entrance
+        labels = {PART_LABEL: part} if part else {}
+        return [Pod(manifest) for manifest in self.api.list(PODS, labels={**self.labels, **labels})]
+
     def _local_port(self) -> int:
-        """The port of this machine that leads to the backend's pod."""
+        """The port of this machine that leads to a pod that clients connect to."""
         if self._forward is None:
-            pods = self._pods()
+            pods = self._entrances()
             if not pods:
                 raise HarnessError("the backend has no pod")
             self._forward = Forward(self.api, pod=self._ready_pod, port=pods[0].port())
@@ -194,7 +199,7 @@ class ClusterBackend:
 
     def _ready_pod(self) -> str | None:
         try:
-            return next((pod.name for pod in self._pods() if pod.ready), None)
+            return next((pod.name for pod in self._entrances() if pod.ready), None)
         except HarnessError:
             return None
 
