@@ -23,7 +23,7 @@ SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHAR
 """Every values file that a user would copy, and every one that chart-testing installs."""
 
 BACKENDS = ("redis", "valkey", "lmcache-server")
-"""The remote backends that the chart deploys."""
+"""The remote backends that the chart deploys as one workload."""
 
 PASSWORD = "correct-horse/battery@staple"  # noqa: S105 (has what a URL must encode)
 

@@ -32,8 +32,8 @@ def service_addresses(
 ) -> Addresses:
     """Find the local address of every Service port, and of every port of the pods that a headless Service names.
 
-    A Service with several pods leads to the first: the pods of a backend that a client may connect to are all alike, and
-    the predictor's replicas are addressed one by one.
+    A Service with several pods leads to the first: those of a backend that clients connect to are all alike, and the
+    predictor's replicas are addressed one by one.
 
     Raises:
         HarnessError: a Service's target port is none that its pods declare.

@@ -49,8 +49,9 @@ class Programs:
             if shutil.which(name) is None:
                 _write_script(folder / name, f'exec "{sys.executable}" -m lmcache_kserve.local.resp_client "$@"')
         inherited = os.environ.get("PATH", _SYSTEM_PATH)
-        # Debian gives only root the folders of servers such as haproxy.
-        return cls(folder=folder, path=os.pathsep.join([str(engine.bin_dir), inherited, str(folder), _SYSTEM_PATH]))
+        # The system's folders of servers such as haproxy are on root's path only.
+        folders = [str(engine.bin_dir), inherited, str(folder), _SYSTEM_PATH]
+        return cls(folder=folder, path=os.pathsep.join(folders))
 
     def check(self, command: Sequence[str], *, container: str) -> None:
         """See that `command` can be run, and what it names as the program that its shell starts.
@@ -62,8 +63,8 @@ class Programs:
             if shutil.which(program, path=self.path) is None:
                 package = f" (apt-get install {_OTHERS[program]})" if program in _OTHERS else ""
                 raise HarnessError(
-                    f"container {container} runs {program!r}, which this machine does not have: install it{package}, or "
-                    "choose values whose containers run python3, lmcache_server, redis-server or valkey-server"
+                    f"container {container} runs {program!r}, which this machine does not have: install it{package}, "
+                    "or choose values whose containers run python3, lmcache_server, redis-server or valkey-server"
                 )
 
     def version(self, program: str) -> str:

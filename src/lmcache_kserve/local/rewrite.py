@@ -38,7 +38,7 @@ class Addresses:
         return text
 
     def detoured(self, detours: Mapping[int, int]) -> "Addresses":
-        """The same Services by way of other local ports, given by the ports that they have now; pods are as they were."""
+        """The same Services by way of other local ports, given by the ports that they have now; not the pods."""
         return replace(self, ports={key: detours.get(port, port) for key, port in self.ports.items()})
 
     def _pattern(self, service: str) -> re.Pattern[str]:

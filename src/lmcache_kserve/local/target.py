@@ -146,7 +146,7 @@ class LocalBackend:
         return total
 
     def start(self) -> None:
-        """Start the backend's pods again, side by side because they may wait for each other, and wait until all are ready.
+        """Start the backend's pods again, side by side as they may wait for each other, and wait until all are ready.
 
         Raises:
             HarnessError: one did not become ready; all are ended.
@@ -197,10 +197,11 @@ class LocalTarget:
         ports = assign_ports(plans)
         addresses = service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace)
         if self.linked:
-            # Between the replicas and the backend: its pods reach each other by their own names, whatever happens there.
+            # Its pods reach each other by their own names, past the links.
             entrances = set(addresses.ports.values())
             backends = [ports[plan.name] for plan in plans if plan.component == BACKEND_COMPONENT]
-            self._links = {local: Link(local) for assigned in backends for local in assigned.values() if local in entrances}
+            behind = {local for assigned in backends for local in assigned.values()} & entrances
+            self._links = {local: Link(local) for local in behind}
             addresses = addresses.detoured({local: link.port for local, link in self._links.items()})
         self._release = Release(
             namespace=self.namespace,
