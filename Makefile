@@ -62,7 +62,8 @@ lint: $(UV) ## Formatting, lint and types
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
-	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh
+	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh \
+		charts/lmcache-kserve/files/*.sh
 
 .PHONY: lint-chart
 lint-chart: $(UV) ## The chart, by chart-testing; needs ct and helm

@@ -23,7 +23,7 @@ SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHAR
 """Every values file that a user would copy, and every one that chart-testing installs."""
 
 BACKENDS = ("redis", "valkey", "lmcache-server")
-"""The remote backends that the chart deploys."""
+"""The remote backends that the chart deploys as one workload."""
 
 PASSWORD = "correct-horse/battery@staple"  # noqa: S105 (has what a URL must encode)
 
@@ -109,10 +109,15 @@ def scenario_name(file: Path) -> str:
     return str(file.relative_to(REPOSITORY if file.is_relative_to(REPOSITORY / "values") else CHART))
 
 
+def values_key(kind: str) -> str:
+    """Key of a backend's values: lmcacheServer of lmcache-server."""
+    first, *rest = kind.split("-")
+    return first + "".join(word.title() for word in rest)
+
+
 def remote_backend(kind: str, **values: Any) -> dict[str, Any]:
     """Values that choose a backend and set what is below its key."""
-    key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
-    return {"remoteBackend": {"type": kind, key: values}}
+    return {"remoteBackend": {"type": kind, values_key(kind): values}}
 
 
 def external_names(values: object) -> Iterator[str]:

@@ -40,17 +40,24 @@ class BackendTraits:
         client_reconnects: LMCache finds the backend again after a restart.
         entries_per_chunk: stored objects for one chunk of one worker.
         source: what says how many objects it holds.
+        entrance: label `lmcache-kserve/part` of the pods that clients connect to; empty where all pods are alike.
     """
 
     client_reconnects: bool
     entries_per_chunk: int
     source: Source
+    entrance: str = ""
 
+
+PART_LABEL = "lmcache-kserve/part"
+"""What tells the pods of a backend with several workloads apart."""
 
 TRAITS = {
     # redis:// stores kv_bytes and metadata apart; redis-py reconnects with the next command.
     "redis": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
     "valkey": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
+    # Clients know the proxy alone, which leads to the master of the moment.
+    "redis-sentinel": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS, entrance="proxy"),
     # lm:// keeps one socket for ever, and its protocol has no command that lists.
     "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.

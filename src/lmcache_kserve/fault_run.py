@@ -27,6 +27,8 @@ from lmcache_kserve.render import NAMESPACE, Renderer
 
 MAXMEMORY = "128Mi"
 """Of the servers that evict: little, so that they are soon full."""
+_EVICTING = {"redis": "redis", "redis-sentinel": "redisSentinel", "valkey": "valkey"}
+"""Those servers' types, and the keys of their values."""
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
 _WAIT_SECONDS = 5
@@ -110,8 +112,8 @@ def run(options: Options, *, console: Console) -> bool:
 
 def _settings(backend: str) -> tuple[str, ...]:
     settings = (f"remoteBackend.type={backend}", f"remoteBackend.waitSeconds={_WAIT_SECONDS}")
-    if backend in {"redis", "valkey"}:
-        return (*settings, f"remoteBackend.{backend}.maxmemory={MAXMEMORY}")
+    if key := _EVICTING.get(backend):
+        return (*settings, f"remoteBackend.{key}.maxmemory={MAXMEMORY}")
     return settings
 
 

@@ -110,9 +110,9 @@ def test_the_cpu_image_is_the_one_released_with_the_chart() -> None:
 def test_artifact_hub_is_told_the_images_that_the_chart_starts() -> None:
     backends = default_values()["remoteBackend"]
     started = {value for key, value in ANNOTATIONS.items() if key.startswith("lmcache-kserve/image-")}
-    started |= {
-        f"{backends[kind]['image']['repository']}:{backends[kind]['image']['tag']}" for kind in ("redis", "valkey")
-    }
+    images = [*(backends[kind]["image"] for kind in ("redis", "valkey", "redisSentinel"))]
+    images.append(backends["redisSentinel"]["proxy"]["image"])
+    started |= {f"{image['repository']}:{image['tag']}" for image in images}
     assert {entry["image"] for entry in yaml.safe_load(ANNOTATIONS["artifacthub.io/images"])} == started
 
 

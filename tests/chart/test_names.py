@@ -15,7 +15,7 @@ def service_name(manifests: Manifests) -> str:
     return str(manifests.one("InferenceService")["metadata"]["name"])
 
 
-@pytest.mark.parametrize("backend", ["none", *BACKENDS])
+@pytest.mark.parametrize("backend", ["none", "redis-sentinel", *BACKENDS])
 @pytest.mark.parametrize("namespace", ["n", LONGEST_NAMESPACE])
 @pytest.mark.parametrize("release", ["llm", LONGEST_RELEASE, "a" + "-1" * 26])
 def test_names_fit_the_longest_release_and_namespace(
@@ -29,7 +29,7 @@ def test_names_fit_the_longest_release_and_namespace(
 
 
 @pytest.mark.parametrize("namespace", ["n", LONGEST_NAMESPACE])
-@pytest.mark.parametrize("backend", ["redis", "valkey"])
+@pytest.mark.parametrize("backend", ["redis", "redis-sentinel", "valkey"])
 def test_names_fit_when_everything_is_switched_on(render: Render, backend: str, namespace: str) -> None:
     values = {**EVERYTHING, **remote_backend(backend, persistence={"enabled": True})}
     manifests = render(values, release=LONGEST_RELEASE, namespace=namespace)

@@ -34,7 +34,7 @@ def notes(helm: Helm, chart: Path, values: dict[str, Any]) -> str:
     return str(manifests.one("ConfigMap", "notes")["data"]["notes"])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, "redis-sentinel"])
 def test_notes_name_the_objects_to_look_at(helm: Helm, chart_with_notes: Path, backend: str) -> None:
     manifests = helm.template(CHART, release="llm", namespace="models", values=remote_backend(backend))
     name = manifests.one("InferenceService")["metadata"]["name"]

@@ -118,7 +118,9 @@ def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm, kubernetes: str) ->
 
 
 @pytest.mark.parametrize("server", ["vllm", "huggingfaceserver"])
-@pytest.mark.parametrize("backend", ["none", "redis", "valkey", "lmcache-server", "filesystem", "s3", "custom"])
+@pytest.mark.parametrize(
+    "backend", ["none", "redis", "valkey", "redis-sentinel", "lmcache-server", "filesystem", "s3", "custom"]
+)
 def test_artifact_hub_lists_every_image_that_the_defaults_run(render: Render, server: str, backend: str) -> None:
     metadata = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     listed = {entry["image"] for entry in yaml.safe_load(metadata["annotations"]["artifacthub.io/images"])}

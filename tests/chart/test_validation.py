@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from rendering import CHART, Render, remote_backend
+from rendering import CHART, Render, remote_backend, values_key
 
 from lmcache_kserve.helm import Helm, HelmError
 
@@ -31,8 +31,7 @@ def problem(*named: str, namespace: str = "models", **values: Any) -> Problem:
 
 
 def backend(kind: str, *named: str, **values: Any) -> Problem:
-    key = {"lmcache-server": "lmcacheServer"}.get(kind, kind)
-    paths = (f"remoteBackend.{key}.{name}" for name in named)
+    paths = (f"remoteBackend.{values_key(kind)}.{name}" for name in named)
     return Problem(named=tuple(paths), values=remote_backend(kind, **values))
 
 
@@ -494,6 +493,31 @@ BACKENDS |= (
     }
 )
 
+SERVERS: dict[str, Any] = {"deploy": False, "external": {"servers": ["a:6379"]}}
+
+BACKENDS |= {
+    f"redis-sentinel: {what}": case
+    for what, case in {
+        "external without servers": backend("redis-sentinel", "external.servers", deploy=False, auth=SECRET),
+        "external without a word about its password": backend("redis-sentinel", "auth", **SERVERS),
+        "servers although it is deployed": backend(
+            "redis-sentinel", "external.servers", "deploy", external={"servers": ["a:6379"]}
+        ),
+        "Sentinels although it is deployed": backend(
+            "redis-sentinel", "external.sentinels", "deploy", external={"sentinels": ["a:26379"]}
+        ),
+        "TLS although it is deployed": backend(
+            "redis-sentinel", "external.tls.enabled", external={"tls": {"enabled": True}}
+        ),
+        "more votes than Sentinels": backend("redis-sentinel", "sentinel.quorum", sentinel={"quorum": 4}),
+        "an even number of Sentinels": backend("redis-sentinel", "sentinel.replicas", sentinel={"replicas": 4}),
+        "password and existingSecret together": backend(
+            "redis-sentinel", "auth.password", "auth.existingSecret", auth={"password": "a", **SECRET}
+        ),
+        "no bound": backend("redis-sentinel", "resources.limits.memory", resources={"limits": {"memory": None}}),
+    }.items()
+}
+
 PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS
 
 # Rules that no values reach, because the schema refuses those values first.
@@ -587,6 +611,7 @@ WORKING: dict[str, dict[str, Any]] = {
     },
     "the longest name": {"fullnameOverride": "a" * 40},
     "an existing secret": remote_backend("redis", auth=SECRET),
+    "external servers without Sentinels": remote_backend("redis-sentinel", **SERVERS, auth=SECRET),
     "an open external server": remote_backend("redis", **EXTERNAL, auth={"enabled": False}),
     "an external server with a password": remote_backend("redis", **EXTERNAL, auth={"password": "a"}),
     "no GPU with another image": {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}},

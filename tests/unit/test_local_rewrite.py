@@ -3,7 +3,11 @@ import pytest
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.rewrite import Addresses, Rewriter
 
-ADDRESSES = Addresses(namespace="models", ports={("cache-redis", 6379): 41000, ("cache", 80): 41001})
+ADDRESSES = Addresses(
+    namespace="models",
+    ports={("cache-redis", 6379): 41000, ("cache", 80): 41001, ("node", 6379): 41002},
+    pods={("node-0.node", 6379): 41002, ("node-1.node", 6379): 41003},
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +21,9 @@ ADDRESSES = Addresses(namespace="models", ports={("cache-redis", 6379): 41000, (
         ("my-cache:80", "my-cache:80"),
         ("cache-redis.other.svc:6379", "cache-redis.other.svc:6379"),
         ("the cache is warm", "the cache is warm"),
+        ("node-1.node.models.svc.cluster.local:6379", "127.0.0.1:41003"),
+        ("node-0.node:6379 node-1.node:6379", "127.0.0.1:41002 127.0.0.1:41003"),
+        ("node-2.node.models.svc:6379", "node-2.node.models.svc:6379"),
     ],
 )
 def test_service_names_become_loopback_addresses(written: str, local: str) -> None:
@@ -31,6 +38,11 @@ def test_a_service_port_that_does_not_exist_is_refused() -> None:
 def test_a_service_without_its_port_is_refused() -> None:
     with pytest.raises(HarnessError, match="without its port"):
         ADDRESSES.rewrite("cache-redis.models.svc")
+
+
+def test_a_detour_leads_to_services_by_other_ports_and_to_pods_as_before() -> None:
+    detoured = ADDRESSES.detoured({41002: 42002})
+    assert detoured.rewrite("node:6379 node-0.node:6379") == "127.0.0.1:42002 127.0.0.1:41002"
 
 
 @pytest.mark.parametrize(

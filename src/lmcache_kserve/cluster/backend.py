@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lmcache_kserve import s3
 from lmcache_kserve.backends import (
     CHUNK_FILES,
     METRICS_PORT,
+    PART_LABEL,
     BackendTraits,
     Source,
     mooncake_contents,
@@ -117,9 +117,8 @@ class ClusterBackend:
         return self._was_stopped
 
     def image(self) -> str | None:
-        """The image of its server, where the release runs one."""
-        pods = self._pods()
-        return str(pods[0].container()["image"]) if pods else None
+        """The images of its pods, where the release runs it."""
+        return ", ".join(sorted({str(pod.container()["image"]) for pod in self._pods()})) or None
 
     def contents(self) -> Contents:
         """What the backend holds now: its own answer, or its process's memory where it cannot be asked.
@@ -213,6 +212,12 @@ class ClusterBackend:
     def _pods(self) -> list[Pod]:
         return [Pod(manifest) for manifest in self.api.list(PODS, labels=self.labels)]
 
+    def _entrances(self) -> list[Pod]:
+        """The pods that clients connect to."""
+        part = self.traits.entrance
+        labels = {PART_LABEL: part} if part else {}
+        return [Pod(manifest) for manifest in self.api.list(PODS, labels={**self.labels, **labels})]
+
     def _local_port(self) -> int:
         """The port of this machine that leads to the backend's pod which says what it holds."""
         if self._forward is None:
@@ -227,7 +232,7 @@ class ClusterBackend:
         """The pods that can say what the backend holds: of Mooncake's, the master alone."""
         if self.traits.source is Source.MOONCAKE:
             return [pod for pod in self._pods() if pod.has_port(METRICS_PORT)]
-        return self._pods()
+        return self._entrances()
 
     def _ready_pod(self) -> str | None:
         try:

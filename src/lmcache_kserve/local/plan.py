@@ -45,6 +45,7 @@ class PodPlan:
         labels: the pod's labels, which Services select.
         spec: the pod spec.
         claim_templates: names of a StatefulSet's volume claim templates, which become volumes of the pod.
+        subdomain: the headless Service by which the pod has a name in DNS, `<name>.<subdomain>`; empty without one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PodPlan:
     labels: Mapping[str, str]
     spec: Mapping[str, Any]
     claim_templates: tuple[str, ...] = ()
+    subdomain: str = ""
 
 
 def plan_pods(manifests: Manifests) -> list[PodPlan]:
@@ -97,4 +99,5 @@ def _workload_pods(manifests: Manifests) -> Iterator[PodPlan]:
                 labels=labels,
                 spec=template["spec"],
                 claim_templates=claims,
+                subdomain=manifest["spec"].get("serviceName", template["spec"].get("subdomain", "")),
             )

@@ -107,7 +107,7 @@ class LocalPod:
         """
         for container in [*self.plan.spec.get("initContainers", ()), *self.plan.spec["containers"]]:
             invocation = self.invocation(container)
-            self._release.programs.check(invocation.command[0], container=container["name"])
+            self._release.programs.check(invocation.command, container=container["name"])
             named = {invocation.rewriter.names_port(text) for text in self._command(container)}
             for port in container.get("ports", ()):
                 if port["containerPort"] not in named:

@@ -30,10 +30,10 @@ def service_addresses(
     *,
     namespace: str,
 ) -> Addresses:
-    """Find the local address of every Service port.
+    """Find the local address of every Service port, and of every port of the pods that a headless Service names.
 
-    A Service with several pods leads to the first: the chart names single backend pods, and the predictor's
-    replicas are addressed one by one.
+    A Service with several pods leads to the first: those of a backend that clients connect to are all alike, and the
+    predictor's replicas are addressed one by one.
 
     Raises:
         HarnessError: a Service's target port is none that its pods declare.
@@ -49,7 +49,13 @@ def service_addresses(
                     f"Service {name} leads to port {port.get('targetPort')!r}, which its pods do not declare"
                 )
             addresses[name, port["port"]] = ports[selected[0].name][target]
-    return Addresses(namespace=namespace, ports=addresses)
+    named = {
+        (f"{pod.name}.{pod.subdomain}", port): local
+        for pod in pods
+        if pod.subdomain
+        for port, local in ports[pod.name].items()
+    }
+    return Addresses(namespace=namespace, ports=addresses, pods=named)
 
 
 def _target_port(pod: PodPlan, port: Mapping[str, Any]) -> int | None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from lmcache_kserve.engine import Engine
 from lmcache_kserve.errors import HarnessError
 
 _SERVERS = ("valkey-server", "redis-server")
+_OTHERS = {"haproxy": "haproxy"}
+"""Programs without a stand-in, and the packages of Debian and Ubuntu that have them."""
 _CLIENTS = ("valkey-cli", "redis-cli")
 _PACKAGES = {
     "mooncake_master": "mooncake-transfer-engine-non-cuda",
@@ -52,23 +55,28 @@ class Programs:
             if shutil.which(name) is None:
                 _write_script(folder / name, f'exec "{sys.executable}" -m lmcache_kserve.local.resp_client "$@"')
         inherited = os.environ.get("PATH", _SYSTEM_PATH)
-        return cls(folder=folder, path=os.pathsep.join([str(engine.bin_dir), inherited, str(folder)]))
+        # The system's folders of servers such as haproxy are on root's path only.
+        folders = [str(engine.bin_dir), inherited, str(folder), _SYSTEM_PATH]
+        return cls(folder=folder, path=os.pathsep.join(folders))
 
-    def check(self, command: str, *, container: str) -> None:
-        """See that `command` can be run.
+    def check(self, command: Sequence[str], *, container: str) -> None:
+        """See that `command` can be run, and what it names as the program that its shell starts.
 
         Raises:
             HarnessError: this machine has no such program.
         """
-        if shutil.which(command, path=self.path) is None:
-            if package := _PACKAGES.get(command):
+        for program in (command[0], *(word for word in command[1:] if word in _OTHERS)):
+            if shutil.which(program, path=self.path) is not None:
+                continue
+            if package := _PACKAGES.get(program):
                 raise HarnessError(
-                    f"container {container} runs {command!r}, which comes with the package {package}: install it into "
+                    f"container {container} runs {program!r}, which comes with the package {package}: install it into "
                     "the engine's environment, because LMCache's client needs it there too"
                 )
+            package = f" (apt-get install {_OTHERS[program]})" if program in _OTHERS else ""
             raise HarnessError(
-                f"container {container} runs {command!r}, which this machine does not have: install it, or choose "
-                "values whose containers run python3, lmcache_server, redis-server or valkey-server"
+                f"container {container} runs {program!r}, which this machine does not have: install it{package}, or "
+                "choose values whose containers run python3, lmcache_server, redis-server or valkey-server"
             )
 
     def version(self, program: str) -> str:

@@ -1,12 +1,14 @@
-"""`redis-cli PING` and its like for a machine without redis-cli: the chart's probes run it.
+"""`redis-cli PING` and its like for a machine without redis-cli: the chart's probes and scripts run it.
 
-Takes the options of redis-cli that a probe needs (-h, -p, -a, -n, --user, --no-auth-warning, environment REDISCLI_AUTH)
-and a command, prints the reply, and exits with 1 where redis-cli would.
+Takes the options of redis-cli that these need (-h, -p, -a, -n, --user, --no-auth-warning, environment REDISCLI_AUTH)
+and a command, prints the reply as redis-cli does into a pipe, the elements of a list one a line, and exits with 1 where
+it would.
 """
 
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 
 import redis
 
@@ -30,14 +32,25 @@ def main() -> int:
         password=options.password,
         socket_timeout=5,
         decode_responses=True,
+        protocol=2,
     )
+    # The reply as the server sent it, not as the library understands it.
+    client.response_callbacks.clear()
     try:
         reply = client.execute_command(*options.command)  # type: ignore[no-untyped-call] # redis-py leaves it untyped
     except redis.RedisError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write("PONG\n" if reply is True else f"{reply}\n")
+    sys.stdout.write("".join(f"{element}\n" for element in _elements(reply)))
     return 0
+
+
+def _elements(reply: object) -> Iterator[object]:
+    if isinstance(reply, list):
+        for element in reply:
+            yield from _elements(element)
+    else:
+        yield "" if reply is None else reply
 
 
 if __name__ == "__main__":

@@ -15,28 +15,30 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the release's Services answer on this machine.
+    """Where the release's Services, and the pods that a headless one names, answer on this machine.
 
     Attributes:
         namespace: the release's namespace, which a Service's longer names carry.
         ports: local port by Service name and Service port.
+        pods: local port by a pod's name within the namespace, `pod.service`, and its port.
     """
 
     namespace: str
     ports: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    pods: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def rewrite(self, text: str) -> str:
-        """Replace every `service[.namespace[.svc[.cluster.local]]]:port` in `text` by its local address.
+        """Replace every `[pod.]service[.namespace[.svc[.cluster.local]]]:port` in `text` by its local address.
 
         Raises:
             HarnessError: a Service of the release is named with a port that it does not have, or without one.
         """
-        for service in {name for name, _ in self.ports}:
+        for service in {name for name, _ in [*self.ports, *self.pods]}:
             text = self._pattern(service).sub(self._local_address, text)
         return text
 
     def detoured(self, detours: Mapping[int, int]) -> "Addresses":
-        """The same Services by way of other local ports, given by the ports that they have now."""
+        """The same Services by way of other local ports, given by the ports that they have now; not the pods."""
         return replace(self, ports={key: detours.get(port, port) for key, port in self.ports.items()})
 
     def _pattern(self, service: str) -> re.Pattern[str]:
@@ -51,7 +53,7 @@ class Addresses:
                 f"{match.group(0)!r} names a Service without its port, so it has no address on this machine: "
                 "write it as host:port"
             )
-        local = self.ports.get((match.group("service"), int(port)))
+        local = {**self.ports, **self.pods}.get((match.group("service"), int(port)))
         if local is None:
             raise HarnessError(f"Service {match.group('service')} has no port {port}, but {match.group(0)!r} names it")
         return f"{LOOPBACK}:{local}"

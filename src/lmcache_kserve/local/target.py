@@ -40,7 +40,7 @@ from lmcache_kserve.target import Contents, LogLine
 BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
 MODE_ANNOTATION = "lmcache-kserve/mode"
 _METRICS_TIMEOUT_SECONDS = 10.0
-_SERVER_PROGRAMS = {"redis": "redis-server", "valkey": "valkey-server"}
+_SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "valkey": "valkey-server"}
 """Programs of the backends that do not come with the engine."""
 
 
@@ -175,8 +175,7 @@ class LocalBackend:
         """
         if not self.pods:
             raise HarnessError("the release does not run the backend: an external one cannot be stopped from here")
-        for pod in self.pods:
-            pod.kill()
+        self._all(LocalPod.kill)
 
     @property
     def resident_bytes(self) -> int:
@@ -188,9 +187,17 @@ class LocalBackend:
         return total
 
     def start(self) -> None:
-        """Start the backend's pods again and wait until they are ready."""
-        for pod in self.pods:
-            pod.start()
+        """Start the backend's pods again, side by side as they may wait for each other, and wait until all are ready.
+
+        Raises:
+            HarnessError: one did not become ready; all are ended.
+        """
+        with ThreadPoolExecutor(max_workers=len(self.pods)) as pool:
+            first_failure([pool.submit(pod.start) for pod in self.pods], then=lambda: self._all(LocalPod.kill))
+
+    def _all(self, action: Callable[[LocalPod], None]) -> None:
+        with ThreadPoolExecutor(max_workers=len(self.pods)) as pool:
+            list(pool.map(action, self.pods))
 
 
 @dataclass(slots=True)
@@ -231,8 +238,11 @@ class LocalTarget:
         ports = assign_ports(plans)
         addresses = service_addresses(self.manifests.of_kind("Service"), plans, ports, namespace=self.namespace)
         if self.linked:
+            # Its pods reach each other by their own names, past the links.
+            entrances = set(addresses.ports.values())
             backends = [ports[plan.name] for plan in plans if plan.component == BACKEND_COMPONENT]
-            self._links = {local: Link(local) for assigned in backends for local in assigned.values()}
+            behind = {local for assigned in backends for local in assigned.values()} & entrances
+            self._links = {local: Link(local) for local in behind}
             addresses = addresses.detoured({local: link.port for local, link in self._links.items()})
         self._release = Release(
             namespace=self.namespace,

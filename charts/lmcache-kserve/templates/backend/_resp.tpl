@@ -1,7 +1,7 @@
 {{/*
-Servers that speak Redis' protocol: what Redis and Valkey have in common, in both the deployed and the external form.
-Every template here takes dict "context" $ "type" "redis"; the type is also the name of the server's programs
-(<type>-server, <type>-cli) and of its values.
+Servers that speak Redis' protocol: what Redis and Valkey have in common, in both the deployed and the external form, and
+how LMCache reaches the proxy of redis-sentinel. Every template here takes dict "context" $ "type" "redis"; of a single
+server the type is also the name of the programs (<type>-server, <type>-cli).
 */}}
 
 {{- define "lmcache-kserve.resp.name" -}}
@@ -13,15 +13,20 @@ Every template here takes dict "context" $ "type" "redis"; the type is also the 
 {{- end }}
 
 {{- define "lmcache-kserve.resp.deployed" -}}
-{{- if (get .context.Values.remoteBackend .type).deploy }}true{{ end -}}
+{{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).deploy }}true{{ end -}}
+{{- end }}
+
+{{/* Whether a proxy of the release stands between LMCache and the servers, deployed or external. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.resp.proxied" -}}
+{{- if hasKey (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)) "proxy" }}true{{ end -}}
 {{- end }}
 
 {{/* host:port. */}}
 {{- define "lmcache-kserve.resp.endpoint" -}}
-{{- if include "lmcache-kserve.resp.deployed" . -}}
+{{- if or (include "lmcache-kserve.resp.deployed" .) (include "lmcache-kserve.resp.proxied" .) -}}
 {{ include "lmcache-kserve.resp.name" . }}.{{ .context.Release.Namespace }}.svc:{{ include "lmcache-kserve.resp.port" . }}
 {{- else -}}
-{{ (get .context.Values.remoteBackend .type).external.endpoint }}
+{{ (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).external.endpoint }}
 {{- end -}}
 {{- end }}
 
@@ -29,8 +34,14 @@ Every template here takes dict "context" $ "type" "redis"; the type is also the 
 {{- list (include "lmcache-kserve.resp.endpoint" . | splitList ":" | last | int) | toJson -}}
 {{- end }}
 
+{{/* Whether LMCache's own connection is encrypted: with an external server, unless a proxy does it. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.resp.tls" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.resp.proxied" .)) }}true{{ end -}}
+{{- end }}
+
 {{- define "lmcache-kserve.resp.credentials" -}}
-{{- if (get .context.Values.remoteBackend .type).auth.enabled }}true{{ end -}}
+{{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.enabled }}true{{ end -}}
 {{- end }}
 
 {{/*
@@ -39,7 +50,7 @@ client's pool still holds connections to a server that has been replaced, and ea
 it checks what has been idle for a second before it uses it, and repeats a command that ran into a timeout.
 */}}
 {{- define "lmcache-kserve.resp.url" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- $tls := $values.external.tls -}}
 {{- $options := list
       (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
@@ -50,7 +61,7 @@ it checks what has been idle for a second before it uses it, and repeats a comma
 {{- $database := 0 -}}
 {{- if not $values.deploy -}}
   {{- $database = int $values.external.database -}}
-  {{- if $tls.enabled -}}
+  {{- if include "lmcache-kserve.resp.tls" . -}}
     {{- $scheme = "rediss" -}}
     {{- $path := include "lmcache-kserve.resp.tlsPath" . -}}
     {{- if $tls.verify -}}
@@ -117,7 +128,7 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 - name: REMOTE_BACKEND_URL
   value: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
-{{- with (get .context.Values.remoteBackend .type).auth.username }}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
 - name: REMOTE_BACKEND_USERNAME
   value: {{ . | quote }}
 {{- end }}
@@ -130,8 +141,8 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 
 {{- define "lmcache-kserve.resp.volumes" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
-{{- if and (not $values.deploy) $values.external.tls.enabled }}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if include "lmcache-kserve.resp.tls" . }}
 {{- with $values.external.tls.caSecret }}
 - name: backend-ca
   secret:
@@ -146,8 +157,8 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 
 {{- define "lmcache-kserve.resp.volumeMounts" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
-{{- if and (not $values.deploy) $values.external.tls.enabled }}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if include "lmcache-kserve.resp.tls" . }}
 {{- if $values.external.tls.caSecret }}
 - name: backend-ca
   mountPath: {{ include "lmcache-kserve.resp.tlsPath" . }}/ca
@@ -162,18 +173,18 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 
 {{- define "lmcache-kserve.resp.secretName" -}}
-{{- default (include "lmcache-kserve.resp.name" .) (get .context.Values.remoteBackend .type).auth.existingSecret -}}
+{{- default (include "lmcache-kserve.resp.name" .) (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.existingSecret -}}
 {{- end }}
 
 {{- define "lmcache-kserve.resp.secretKey" -}}
-{{- with (get .context.Values.remoteBackend .type).auth -}}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
 {{- ternary .existingSecretKey "password" (ne .existingSecret "") -}}
 {{- end -}}
 {{- end }}
 
 {{/* Whether the chart keeps the password in a Secret of its own. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.resp.ownSecret" -}}
-{{- with (get .context.Values.remoteBackend .type).auth -}}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
 {{- if and .enabled (not .existingSecret) }}true{{ end -}}
 {{- end -}}
 {{- end }}
@@ -183,7 +194,7 @@ The password that the chart keeps: the user's, the one in the cluster, or a new 
 beside the values for the rest of the render, so that Secret and checksum agree.
 */}}
 {{- define "lmcache-kserve.resp.password" -}}
-{{- $auth := (get .context.Values.remoteBackend .type).auth -}}
+{{- $auth := (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
 {{- if $auth.password -}}
   {{- $auth.password -}}
 {{- else -}}
@@ -197,7 +208,7 @@ beside the values for the rest of the render, so that Secret and checksum agree.
 {{- end }}
 
 {{- define "lmcache-kserve.resp.generatedPassword" -}}
-{{- if and (include "lmcache-kserve.resp.ownSecret" .) (not (get .context.Values.remoteBackend .type).auth.password) -}}
+{{- if and (include "lmcache-kserve.resp.ownSecret" .) (not (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.password) -}}
 {{- include "lmcache-kserve.resp.name" . -}}
 {{- end -}}
 {{- end }}
@@ -219,7 +230,7 @@ data:
 
 {{/* Memory for chunks, in bytes. */}}
 {{- define "lmcache-kserve.resp.maxmemory" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- if $values.maxmemory -}}
 {{- include "lmcache-kserve.bytes" $values.maxmemory -}}
 {{- else -}}
@@ -228,9 +239,9 @@ data:
 {{- end -}}
 {{- end }}
 
-{{/* The server's configuration, one directive a line. */}}
+{{/* The server's configuration, one directive a line. Input: also optional "directives" dict, between the chart's and the user's. */}}
 {{- define "lmcache-kserve.resp.serverConfig" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- $directives := dict
       "bind" "* -::*"
       "protected-mode" "no"
@@ -239,7 +250,7 @@ data:
       "maxmemory-policy" "allkeys-lru"
       "save" "\"\""
       "appendonly" (ternary "yes" "no" $values.persistence.enabled) -}}
-{{- range $directive, $arguments := merge (include "lmcache-kserve.withoutNulls" $values.config | fromJson) $directives }}
+{{- range $directive, $arguments := merge (include "lmcache-kserve.withoutNulls" $values.config | fromJson) (default dict .directives) $directives }}
 {{- range (kindIs "slice" $arguments | ternary $arguments (list $arguments)) }}
 {{ $directive }} {{ include "lmcache-kserve.string" . }}
 {{- end }}
@@ -260,7 +271,7 @@ The pod template of the server. Its start script adds the password to a copy of 
 read; an argument would show it in the process list.
 */}}
 {{- define "lmcache-kserve.resp.podTemplate" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- $port := include "lmcache-kserve.resp.port" . -}}
 {{- $annotations := dict "checksum/config" (include "lmcache-kserve.resp.serverConfig" . | sha256sum) -}}
 {{- with include "lmcache-kserve.resp.secretChecksum" . }}{{ $_ := set $annotations "checksum/password" . }}{{ end -}}
@@ -351,20 +362,26 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* An authenticated PING; a password from a file that ends in a newline works too, as it does in the start script. */}}
+{{/*
+An authenticated PING; a password from a file that ends in a newline works too, as it does in the start script.
+Input: also optional "program" (whose -cli to run, the type by default), "port", and "and", a further condition in shell.
+*/}}
 {{- define "lmcache-kserve.resp.ping" -}}
+{{- $client := printf "%s-cli" (default .type .program) -}}
+{{- $condition := printf "[ \"$(%s \"$@\" ping)\" = PONG ]" $client -}}
+{{- with .and }}{{ $condition = printf "%s && %s" $condition . }}{{ end -}}
 exec:
   command:
     - sh
     - -ec
-    {{- if (get .context.Values.remoteBackend .type).auth.enabled }}
-    - REDISCLI_AUTH="$(printf '%s' "$REDISCLI_AUTH")"; export REDISCLI_AUTH; [ "$({{ .type }}-cli "$@" ping)" = PONG ]
+    {{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.enabled }}
+    - {{ printf "REDISCLI_AUTH=\"$(printf '%%s' \"$REDISCLI_AUTH\")\"; export REDISCLI_AUTH; %s" $condition | quote }}
     {{- else }}
-    - '[ "$({{ .type }}-cli "$@" ping)" = PONG ]'
+    - {{ quote $condition }}
     {{- end }}
-    - {{ .type }}-cli
+    - {{ $client }}
     - -p
-    - {{ include "lmcache-kserve.resp.port" . | quote }}
+    - {{ default (include "lmcache-kserve.resp.port" .) .port | quote }}
 {{- end }}
 
 {{/* Without persistence: a Deployment that stops the old pod first, so that two never share the Service. */}}
@@ -385,7 +402,7 @@ spec:
 
 {{/* With persistence: a StatefulSet and its claim. */}}
 {{- define "lmcache-kserve.resp.statefulSet" -}}
-{{- $persistence := (get .context.Values.remoteBackend .type).persistence -}}
+{{- $persistence := (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).persistence -}}
 apiVersion: apps/v1
 kind: StatefulSet
 {{ include "lmcache-kserve.metadata" (dict "context" .context "name" (include "lmcache-kserve.resp.name" .) "component" "remote-backend") }}
@@ -420,8 +437,8 @@ spec:
 {{- end }}
 
 {{- define "lmcache-kserve.resp.problems" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
-{{- $at := printf "remoteBackend.%s" .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- $at := printf "remoteBackend.%s" (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- $auth := $values.auth -}}
 {{- $external := $values.external -}}
 {{- if include "lmcache-kserve.resp.glide" . }}
@@ -439,12 +456,13 @@ spec:
 lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
 {{- end }}
 {{- end }}
+{{- $address := ternary "servers" "endpoint" (hasKey $external "servers") -}}
 {{- if $values.deploy }}
-{{- if $external.endpoint }}
-{{ $at }}.external.endpoint: names a server, but {{ $at }}.deploy is true; set {{ $at }}.deploy to false to use it
+{{- if get $external $address }}
+{{ $at }}.external.{{ $address }}: names a server, but {{ $at }}.deploy is true; set {{ $at }}.deploy to false to use it
 {{- end }}
 {{- if $external.tls.enabled }}
-{{ $at }}.external.tls.enabled: works with an external server only; set {{ $at }}.deploy to false and name its endpoint
+{{ $at }}.external.tls.enabled: works with an external server only; set {{ $at }}.deploy to false and name its {{ $address }}
 {{- end }}
 {{- if $external.database }}
 {{ $at }}.external.database: works with an external server only; the deployed one is the release's own
@@ -461,8 +479,8 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{ $at }}.persistence.existingClaim: is not used while {{ $at }}.persistence.enabled is false
 {{- end }}
 {{- else }}
-{{- if not $external.endpoint }}
-{{ $at }}.external.endpoint: is required (host:port) when {{ $at }}.deploy is false
+{{- if not (get $external $address) }}
+{{ $at }}.external.{{ $address }}: is required (host:port) when {{ $at }}.deploy is false
 {{- end }}
 {{- if and $auth.enabled (not $auth.existingSecret) (not $auth.password) }}
 {{ $at }}.auth: an external server needs auth.existingSecret or auth.password; set auth.enabled to false if it has no password
@@ -487,7 +505,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 
 {{- define "lmcache-kserve.resp.notes" -}}
 {{- if include "lmcache-kserve.resp.deployed" . -}}
-{{- $kind := ternary "statefulset" "deployment" (get .context.Values.remoteBackend .type).persistence.enabled -}}
+{{- $kind := ternary "statefulset" "deployment" (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).persistence.enabled -}}
 kubectl exec -n {{ .context.Release.Namespace }} {{ $kind }}/{{ include "lmcache-kserve.resp.name" . }} -- {{ .type }}-cli dbsize
 kubectl exec -n {{ .context.Release.Namespace }} {{ $kind }}/{{ include "lmcache-kserve.resp.name" . }} -- {{ .type }}-cli info memory
 {{- else -}}

@@ -1,0 +1,23 @@
+{{/*
+The Sentinels' sentinel.conf. What a Sentinel has to know of itself and of the master, and the password, are added when it
+starts: it writes what it learns into its own copy.
+*/}}
+{{- define "lmcache-kserve.backend.redis-sentinel.sentinelConfig" -}}
+{{- $values := .Values.remoteBackend.redisSentinel -}}
+bind * -::*
+dir /run/redis
+protected-mode no
+sentinel announce-hostnames yes
+sentinel resolve-hostnames yes
+sentinel down-after-milliseconds {{ $values.masterName }} {{ int $values.sentinel.downAfterMilliseconds }}
+sentinel failover-timeout {{ $values.masterName }} {{ int $values.sentinel.failoverTimeoutMilliseconds }}
+sentinel parallel-syncs {{ $values.masterName }} {{ int $values.sentinel.parallelSyncs }}
+{{- end }}
+
+{{/* Files of the Sentinels by name. Output: JSON dict. */}}
+{{- define "lmcache-kserve.backend.redis-sentinel.sentinelFiles" -}}
+{{- dict
+      "sentinel.conf" (include "lmcache-kserve.backend.redis-sentinel.sentinelConfig" .)
+      "find_master.sh" (.Files.Get "files/find_master.sh")
+      "start_sentinel.sh" (.Files.Get "files/start_sentinel.sh") | toJson -}}
+{{- end }}
