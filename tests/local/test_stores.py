@@ -1,4 +1,4 @@
-"""Every backend that runs here, through LMCache's own connectors with the chart's own configuration, without an engine."""
+"""Every backend that runs here, through LMCache's connectors with the chart's configuration, without an engine."""
 
 import json
 import shutil

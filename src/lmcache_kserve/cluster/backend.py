@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lmcache_kserve import s3
 from lmcache_kserve.backends import (
     CHUNK_FILES,
     METRICS_PORT,

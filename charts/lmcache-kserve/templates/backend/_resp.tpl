@@ -82,7 +82,7 @@ it checks what has been idle for a second before it uses it, and repeats a comma
 
 {{/* Whether LMCache's glide client is used, which only Valkey can choose. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.resp.glide" -}}
-{{- if eq (get (get .context.Values.remoteBackend .type) "client" | default "redis-py") "glide" }}true{{ end -}}
+{{- if eq (get (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)) "client" | default "redis-py") "glide" }}true{{ end -}}
 {{- end }}
 
 {{/*
@@ -90,7 +90,7 @@ LMCache's part for the glide client: what the redis client takes from its URL ar
 in by the launcher.
 */}}
 {{- define "lmcache-kserve.resp.glideConfig" -}}
-{{- $values := get .context.Values.remoteBackend .type -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 remote_url: {{ printf "valkey://%s" (include "lmcache-kserve.resp.endpoint" .) | quote }}
 extra_config:
   save_chunk_meta: false
