@@ -39,8 +39,8 @@ class Deployment:
     def __init__(self, backend: LocalBackend) -> None:
         self.backend = backend
         self.nodes = [pod for pod in backend.pods if pod.plan.labels["lmcache-kserve/part"] == "redis"]
-        assert backend.url
-        self.client = redis.Redis.from_url(backend.url, password=PASSWORD, decode_responses=True)
+        assert backend.settings.redis_url
+        self.client = redis.Redis.from_url(backend.settings.redis_url, password=PASSWORD, decode_responses=True)
 
     @contextmanager
     def inside(self, node: LocalPod) -> Iterator["redis.Redis"]:
@@ -163,7 +163,7 @@ def test_a_master_that_hung_and_still_takes_itself_for_one_is_not_used(deploymen
         os.kill(process, signal.SIGCONT)
     used = set()
     while not isinstance(deployment.settled(), tuple):
-        with redis.Redis.from_url(str(deployment.backend.url), password=PASSWORD, decode_responses=True) as fresh:
+        with redis.Redis.from_url(deployment.backend.settings.redis_url, password=PASSWORD, decode_responses=True) as fresh:
             used.add(fresh.info("server")["run_id"])
     assert used - {hung} == used
     assert deployment.master() is not master
