@@ -29,7 +29,7 @@ def test_every_check_is_explained_and_no_other() -> None:
 
 
 def test_every_backend_has_its_row() -> None:
-    named = {re.findall(r"`([a-z-]+)`", row[0])[0] for row in rows("Backends")}
+    named = {re.findall(r"`([a-z0-9-]+)`", row[0])[0] for row in rows("Backends")}
     schema = json.loads((REPOSITORY / "charts/lmcache-kserve/values.schema.json").read_text(encoding="utf-8"))
     assert named == set(schema["properties"]["remoteBackend"]["properties"]["type"]["enum"]) == {"none", *TRAITS}
 
