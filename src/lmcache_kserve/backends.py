@@ -30,6 +30,8 @@ class Source(Enum):
     """The metrics of Mooncake's master."""
     MEMORY = auto()
     """The memory of the server's process: it cannot be asked."""
+    NOTHING = auto()
+    """Nothing that the harness knows of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,10 @@ TRAITS = {
     "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
     "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
+    # RDMA alone: not run by this project. What it holds it says in numbers of its own, and its memory is taken at once.
+    "infinistore": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.NOTHING),
+    # Whatever LMCache knows.
+    "custom": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.NOTHING),
     # An object for each chunk; a client that failed three times in a row does not try again.
     "s3": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.BUCKET),
     # An object for each chunk; clients and stores join a new master by themselves.

@@ -125,7 +125,7 @@ def test_artifact_hub_lists_every_image_that_the_defaults_run(render: Render, se
     metadata = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     listed = {entry["image"] for entry in yaml.safe_load(metadata["annotations"]["artifacthub.io/images"])}
     needed: dict[str, Any] = {
-        "s3": {"s3": {"bucket": "chunks", "external": {"endpoint": "b.example.com"}}},
+        "s3": {"s3": {"bucket": "kv", "external": {"endpoint": "b.example.com"}}},
         "custom": {"custom": {"url": "mock://1/"}},
     }
     values = {"runtime": {"server": server}, "remoteBackend": {"type": backend, **needed.get(backend, {})}}

@@ -127,7 +127,7 @@ class ClusterBackend:
         Raises:
             HarnessError: it cannot be read.
         """
-        if not self._workloads:
+        if not self._workloads or self.traits.source is Source.NOTHING:
             return self._contents_from_inside()
         if self.traits.source is Source.REDIS:
             database = urlsplit(self.settings.redis_url).path
@@ -154,8 +154,8 @@ class ClusterBackend:
                 command = ["python3", "-c", Path(s3.__file__).read_text(encoding="utf-8"), *self.settings.bucket]
             case Source.FILES:
                 command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
-            case Source.MOONCAKE | Source.MEMORY:
-                raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
+            case Source.MOONCAKE | Source.MEMORY | Source.NOTHING:
+                raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
         per_chunk = self.traits.entries_per_chunk
         if self.traits.source is Source.REDIS:

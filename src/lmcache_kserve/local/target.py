@@ -150,6 +150,8 @@ class LocalBackend:
                 return mooncake_contents(self._metrics_url())
             case Source.MEMORY:
                 return self._memory()
+            case Source.NOTHING:
+                raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
 
     def _metrics_url(self) -> str:
         for pod in self.pods:
