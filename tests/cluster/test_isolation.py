@@ -87,7 +87,7 @@ def test_models_that_are_all_mounted_at_mnt_models_never_share(
     namespace: Kubectl, helm4: Path, shared_redis: str, models: str
 ) -> None:
     uris = [f"model.storageUri=pvc://{models}/{Path(path).name}" for path in (MODEL, OTHER_MODEL)]
-    _assert_isolated(namespace, helm4, shared_redis, [f"{uri},model.id=" for uri in uris])
+    _assert_isolated(namespace, helm4, shared_redis, uris)
 
 
 def _assert_isolated(namespace: Kubectl, helm: Path, redis: str, models: list[str]) -> None:
