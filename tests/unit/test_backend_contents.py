@@ -1,5 +1,7 @@
+import os
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -52,6 +54,20 @@ def test_a_wrong_password_is_a_message(server: str) -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(HarnessError, match=r"127\.0\.0\.1:1"):
         redis_contents("redis://127.0.0.1:1/0", username=None, password=None)
+
+
+def test_the_stand_in_for_redis_cli_prints_as_it_does(server: str) -> None:
+    port = server.partition("/0")[0].rpartition(":")[2]
+    stand_in = [sys.executable, "-m", "lmcache_kserve.local.resp_client", "-p", port]
+
+    def says(*command: str) -> str:
+        environment = {**os.environ, "REDISCLI_AUTH": PASSWORD}
+        return subprocess.run([*stand_in, *command], env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert says("ping") == "PONG\n"
+    assert says("dbsize") == "8\n"
+    assert says("config", "get", "save") == "save\n\n"
+    assert "\nrole:master" in says("info", "replication").replace("\r", "")
 
 
 def test_an_unknown_type_lists_the_known_ones() -> None:
