@@ -394,6 +394,27 @@ def lmcache_server(fake: FakeCluster) -> None:
     fake.objects["inferenceservices"][SERVICE] = inference_service(annotations=annotations)
 
 
+def test_a_backend_of_several_parts_is_asked_through_the_one_that_clients_connect_to(
+    fake: FakeCluster, api: Api
+) -> None:
+    annotations = {"lmcache-kserve/remote-backend": "redis-sentinel", "lmcache-kserve/mode": "in-process"}
+    fake.objects["inferenceservices"][SERVICE] = inference_service(annotations=annotations)
+    pods = fake.objects["pods"]
+    (proxy,) = (name for name in pods if "-redis-" in name)
+    pods[proxy]["metadata"]["labels"]["lmcache-kserve/part"] = "proxy"
+    container = {"name": "redis", "image": "redis:8.2.2", "ports": [{"containerPort": 6379}]}
+    node = pod("a-node", labels={**BACKEND_LABELS, "lmcache-kserve/part": "redis"}, container=container)
+    fake.objects["pods"] = {"a-node": node, **pods}
+    fake.release.store.keys = {"a", "b"}
+    with ClusterTarget(api, "demo") as target:
+        assert target.backend is not None
+        assert target.backend.contents().entries == 4
+        assert target.versions["redis-sentinel image"] == "redis:8.2.1, redis:8.2.2"
+    assert {name for name in (proxy, "a-node") if any("portforward" in r and name in r for r in fake.requests)} == {
+        proxy
+    }
+
+
 def test_an_external_backend_is_asked_from_a_predictors_pod_and_never_stopped(fake: FakeCluster, api: Api) -> None:
     fake.objects["deployments"].clear()
     fake.exec_output = "12 34567\n"

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,26 @@ def test_an_image_entrypoint_is_refused(started: Any) -> None:
 def test_a_missing_program_is_refused_by_name(started: Any) -> None:
     with pytest.raises(HarnessError, match="'mooncake_master'"):
         started(plan(container(command=["mooncake_master", "8080"])))
+
+
+def test_a_missing_program_that_a_shell_starts_is_refused_with_its_package(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda program, **_: None if program == "haproxy" else f"/bin/{program}")
+    with pytest.raises(HarnessError, match="apt-get install haproxy"):
+        started(plan(container(command=["sh", "-ec", 'exec haproxy "$1"', "haproxy"])))
+
+
+def test_a_pod_of_a_stateful_set_has_a_name_and_ports_of_its_own() -> None:
+    pods = [replace(plan(container()), name=f"web-{ordinal}", subdomain="web") for ordinal in range(2)]
+    ports = assign_ports(pods)
+    service = {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 8080}]}}
+    addresses = service_addresses([service], pods, ports, namespace="models")
+    local = [ports[pod.name][8080] for pod in pods]
+    assert len(set(local)) == 2
+    assert addresses.rewrite("web-0.web.models.svc:8080 web-1.web:8080 web:8080") == (
+        f"127.0.0.1:{local[0]} 127.0.0.1:{local[1]} 127.0.0.1:{local[0]}"
+    )
 
 
 def test_a_volume_without_a_local_counterpart_is_refused(started: Any) -> None:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Start a Sentinel that watches the master.
+# Start a Sentinel that watches the master. What it has learned before is not kept: the other Sentinels, or the nodes, know
+# the master, and it learns the rest from them again.
 #
 # Usage: start_sentinel.sh SERVER [ARGUMENT ...]
 #
