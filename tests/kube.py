@@ -103,13 +103,8 @@ class Kubectl:
         """What identifies the pods with these labels."""
         return {pod["metadata"]["uid"] for pod in self.items("pods", labels=labels)}
 
-    def run_pod(self, name: str, script: str, *, claim: str | None = None) -> str:
+    def run_pod(self, name: str, script: str) -> str:
         """Run a Python script in a pod with the predictor's image under the restricted Pod Security Standard.
-
-        Args:
-            name: the pod's name.
-            script: the script's text.
-            claim: a PersistentVolumeClaim to mount at /claim.
 
         Returns:
             What it printed.
@@ -117,9 +112,6 @@ class Kubectl:
         Raises:
             CommandError: it ended with an error.
         """
-        volumes = [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
-        mounts = [{"name": "claim", "mountPath": "/claim"}] if claim else []
-        security = {"runAsNonRoot": True, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         self.apply(
             {
                 "apiVersion": "v1",
@@ -128,14 +120,12 @@ class Kubectl:
                 "spec": {
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": False,
-                    "securityContext": security,
-                    "volumes": volumes,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                     "containers": [
                         {
                             "name": "script",
                             "image": IMAGE,
                             "command": ["python3", "-c", script],
-                            "volumeMounts": mounts,
                             "securityContext": {
                                 "allowPrivilegeEscalation": False,
                                 "capabilities": {"drop": ["ALL"]},

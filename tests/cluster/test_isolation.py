@@ -1,6 +1,5 @@
 """Two models of one shape with different weights share one Redis, and neither ever reads what the other computed."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.functional]
 
 HITS = "vllm:external_prefix_cache_hits_total"
 PROMPT = " ".join(f"item {number} of the list" for number in range(300))
-CLAIM = "models"
-COPY_MODELS = """
-import os, shutil
-for name in os.listdir("/models"):
-    shutil.copytree(f"/models/{name}", f"/claim/{name}", copy_function=shutil.copyfile)
-"""
-
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _POD_RESTRICTED = {
     "runAsNonRoot": True,
@@ -67,27 +59,8 @@ def shared_redis(namespace: Kubectl) -> str:
     return f"shared.{namespace.namespace}.svc:6379"
 
 
-@pytest.fixture(scope="module")
-def models(namespace: Kubectl) -> Iterator[str]:
-    """A claim that holds both models."""
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    namespace.apply(
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": claim},
-    )
-    namespace.run_pod("fill", COPY_MODELS, claim=CLAIM)
-    yield CLAIM
-    namespace.run("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
-
-
 def test_models_with_their_own_ids_never_share(namespace: Kubectl, helm4: Path, shared_redis: str) -> None:
     _assert_isolated(namespace, helm4, shared_redis, [f"model.id={MODEL}", f"model.id={OTHER_MODEL}"])
-
-
-def test_models_that_are_all_mounted_at_mnt_models_never_share(
-    namespace: Kubectl, helm4: Path, shared_redis: str, models: str
-) -> None:
-    uris = [f"model.storageUri=pvc://{models}/{Path(path).name}" for path in (MODEL, OTHER_MODEL)]
-    _assert_isolated(namespace, helm4, shared_redis, [f"{uri},model.id=" for uri in uris])
 
 
 def _assert_isolated(namespace: Kubectl, helm: Path, redis: str, models: list[str]) -> None:
