@@ -351,7 +351,9 @@ def test_pods_of_a_part_prefer_different_nodes_of_the_cluster(render: Render, pa
     assert term["podAffinityTerm"] == hard
     assert selected(manifests, hard["labelSelector"]["matchLabels"]) == {part}
     assert "affinity" not in pod_spec(render(values(podAntiAffinity="none")), part)
-    own: dict[str, Any] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
+    own: dict[str, Any] = {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    }
     assert pod_spec(render(values(affinity=own)), part)["affinity"] == own
 
 

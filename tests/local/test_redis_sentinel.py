@@ -163,7 +163,9 @@ def test_a_master_that_hung_and_still_takes_itself_for_one_is_not_used(deploymen
         os.kill(process, signal.SIGCONT)
     used = set()
     while not isinstance(deployment.settled(), tuple):
-        with redis.Redis.from_url(deployment.backend.settings.redis_url, password=PASSWORD, decode_responses=True) as fresh:
+        with redis.Redis.from_url(
+            deployment.backend.settings.redis_url, password=PASSWORD, decode_responses=True
+        ) as fresh:
             used.add(fresh.info("server")["run_id"])
     assert used - {hung} == used
     assert deployment.master() is not master
