@@ -52,9 +52,13 @@ def flags(workload: Manifest) -> dict[str, str]:
     )
 
 
+def of_backend(manifests: Manifests, kind: str) -> Manifest:
+    (found,) = (m for m in manifests.labelled(component="remote-backend") if m["kind"] == kind)
+    return found
+
+
 def backend_policy(manifests: Manifests) -> dict[str, Any]:
-    (policy,) = (m for m in manifests.labelled(component="remote-backend") if m["kind"] == "NetworkPolicy")
-    return dict(policy["spec"])
+    return dict(of_backend(manifests, "NetworkPolicy")["spec"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ class TestMooncake:
         settings, store = extra_config(manifests), flags(manifests.one("StatefulSet"))
         assert settings["mooncake_master_server_addr"] == store["master_server_address"]
         assert settings["mooncake_metadata_server"] == store["metadata_server"]
-        service = manifests.one("Service")
+        service = of_backend(manifests, "Service")
         address = urlsplit(f"//{settings['mooncake_master_server_addr']}")
         assert (address.hostname or "").startswith(f"{service['metadata']['name']}.models.svc")
         served = {port["name"]: port["port"] for port in service["spec"]["ports"]}
@@ -100,7 +104,7 @@ class TestMooncake:
 
     def test_the_service_leads_to_the_master_and_never_to_a_store(self, render: Render) -> None:
         manifests = render(mooncake())
-        selector = manifests.one("Service")["spec"]["selector"]
+        selector = of_backend(manifests, "Service")["spec"]["selector"]
         for workload, selected in ((manifests.one("Deployment"), True), (manifests.one("StatefulSet"), False)):
             template = workload["spec"]["template"]["metadata"]["labels"]
             assert workload["spec"]["selector"]["matchLabels"].items() <= template.items()
