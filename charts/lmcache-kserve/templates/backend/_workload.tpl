@@ -68,7 +68,7 @@ spec:
 {{- end }}
 
 {{/*
-The policy of a deployed backend: only the release's predictor connects to it, and it connects to nothing.
+The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing.
 Input: dict "context" $ "name" "...".
 */}}
 {{- define "lmcache-kserve.workload.networkPolicy" -}}
@@ -87,7 +87,11 @@ spec:
     - from:
         - podSelector:
             matchLabels:
+              {{- if include "lmcache-kserve.multiprocess.daemonset" .context }}
+              {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "cache-server") | nindent 14 }}
+              {{- else }}
               {{- include "lmcache-kserve.predictor.podSelector" .context | nindent 14 }}
+              {{- end }}
         {{- with .context.Values.networkPolicy.backend.ingressFrom }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
