@@ -35,26 +35,36 @@ TRAITS = {
 }
 
 
-def traits(backend_type: str) -> BackendTraits:
-    """The traits of a backend type.
+MULTIPROCESS_TRAITS = {
+    # The RESP adapter stores one object; the chart's mp_server.py attaches a backend anew that was restarted.
+    "redis": BackendTraits(client_reconnects=True, entries_per_chunk=1, lists_entries=True),
+    "valkey": BackendTraits(client_reconnects=True, entries_per_chunk=1, lists_entries=True),
+}
+
+
+def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
+    """The traits of a backend type in an `lmcache.mode`.
 
     Raises:
         HarnessError: the harness cannot verify this type.
     """
-    if backend_type not in TRAITS:
+    known = MULTIPROCESS_TRAITS if mode == "multiprocess" else TRAITS
+    if backend_type not in known:
         raise HarnessError(
-            f"remoteBackend.type={backend_type} cannot be verified; the harness knows none, {', '.join(sorted(TRAITS))}"
+            f"remoteBackend.type={backend_type} cannot be verified with lmcache.mode={mode}; the harness knows none, "
+            f"{', '.join(sorted(known))}"
         )
-    return TRAITS[backend_type]
+    return known[backend_type]
 
 
-def redis_contents(url: str, *, username: str | None, password: str | None) -> Contents:
+def redis_contents(url: str, *, username: str | None, password: str | None, entries_per_chunk: int = 2) -> Contents:
     """Count the keys and bytes of a Redis or Valkey server.
 
     Args:
         url: `redis://host:port/database` or `rediss://`, without credentials.
         username: user to log in as, or None for the default one.
         password: its password, or None for a server without one.
+        entries_per_chunk: what one chunk of one worker adds.
 
     Raises:
         HarnessError: the server cannot be reached or refuses the credentials.
@@ -73,4 +83,8 @@ def redis_contents(url: str, *, username: str | None, password: str | None) -> C
             memory = client.info("memory")
     except redis.RedisError as error:
         raise HarnessError(f"cannot read the backend at {address.netloc}: {error}") from error
-    return Contents(entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=2)
+    return Contents(
+        entries=int(entries),
+        size_bytes=int(memory["used_memory_dataset"]),
+        entries_per_chunk=entries_per_chunk,
+    )

@@ -1,4 +1,4 @@
-"""What the service does when something breaks: a replica killed in mid-request, the backend gone and back again."""
+"""What the service does when something breaks: a replica killed in mid-request, a part of the cache gone and back."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -7,9 +7,8 @@ from lmcache_kserve.bench import Bench
 from lmcache_kserve.client import RequestError
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Answer, Attempt, Outage, Pass, ReplicaKill, Restart, Unreadable
-from lmcache_kserve.logparse import request_log
 from lmcache_kserve.probe import Probe
-from lmcache_kserve.target import Backend
+from lmcache_kserve.target import Interruptible
 from lmcache_kserve.traffic import Known, Traffic
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
@@ -101,7 +100,7 @@ def _cut_off(bench: Bench, victim: Probe, prompt: str) -> Attempt:
         )
 
         def taken_up() -> bool:
-            return sent.done() or request_log(victim.replica.logs(since=at), request_id).lookup is not None
+            return sent.done() or victim.request_log(request_id, since=at).lookup is not None
 
         with suppress(WaitTimeoutError):  # without that line the request is in flight all the same
             wait_for(
@@ -144,7 +143,17 @@ def interrupt_backend(bench: Bench) -> Outage | Unreadable:
         return Unreadable(str(error))
 
 
-def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
+def interrupt_cache_server(bench: Bench, server: Interruptible) -> Outage | Unreadable:
+    """Stop the LMCache server of the last replica in the same way."""
+    stage = "cache server outage"
+    bench.journal.progress(stage, 0, 4, "steady traffic")
+    try:
+        return _interrupt(bench, server, stage)
+    except (HarnessError, OSError) as error:
+        return Unreadable(str(error))
+
+
+def _interrupt(bench: Bench, backend: Interruptible, stage: str) -> Outage:
     # Each replica is asked what another one computed: its own memory cannot answer, it has to ask the backend.
     work = [
         (probe, [_known(bench, bench.probes[number - 1], bench.short_prompt()) for _ in range(_KNOWN_PROMPTS)])
@@ -161,14 +170,14 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
             traffic.phase = "during"
             backend.stop()
             try:
-                bench.journal.progress(stage, 1, 4, "backend stopped, traffic goes on")
+                bench.journal.progress(stage, 1, 4, f"{backend.type} stopped, traffic goes on")
                 _wait_for_answers(bench, traffic, "during", _ANSWERS_DURING)
-            finally:  # a release is never left without its backend, whatever ends this
+            finally:  # a release is never left without its cache, whatever ends this
                 backend.start()
             back = bench.clock.monotonic()
             traffic.phase = "after"
             bench.journal.note("recovery", f"{backend.type} is back after {back - begin:.1f} s")
-            bench.journal.progress(stage, 2, 4, "backend started again")
+            bench.journal.progress(stage, 2, 4, f"{backend.type} started again")
             hits_returned_s, probes = _await_hits(bench, back) if backend.client_reconnects else (None, 0)
             if hits_returned_s is not None:
                 bench.journal.note("recovery", f"hits are back {hits_returned_s:.1f} s later")
@@ -187,17 +196,22 @@ def _interrupt(bench: Bench, backend: Backend, stage: str) -> Outage:
 
 
 def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
-    """Try fresh prompts until what one replica stores is found by another; seconds since `back`, and the tries."""
+    """Try fresh prompts until what one replica stores is found by another; seconds since `back`, and the tries.
+
+    Where replicas share nothing, the one that stores is asked.
+    """
     tries = 0
+    reader = bench.probes[-1]
+    writer = bench.probes[0] if bench.shared else reader
 
     def hit() -> bool:
         nonlocal tries
         tries += 1
         prompt = bench.short_prompt()
-        bench.store(bench.probes[0], prompt)
-        return bench.probes[-1].load(prompt, max_tokens=bench.options.answer_tokens).hit_tokens > 0
+        bench.store(writer, prompt)
+        return reader.load(prompt, max_tokens=bench.options.answer_tokens).hit_tokens > 0
 
-    if len(bench.probes) == 1:
+    if len(bench.probes) == 1 and bench.shared:
         return None, 0
     try:
         wait_for(

@@ -177,7 +177,7 @@ def test_the_page_shows_a_plot_that_follows_its_colours() -> None:
 def test_the_page_of_a_failed_proof_says_why_first() -> None:
     text = render_html(report(stopped()))
 
-    assert "5 of 9 checks failed" in text
+    assert "5 of 10 checks failed" in text
     assert text.index("Why it failed") < text.index("<h2>Checks</h2>")
     assert text.count("PYTHONHASHSEED is not set on predictor-1: chunk keys") == 1
     assert "<svg" not in text
@@ -230,14 +230,14 @@ def test_the_terminal_shows_each_check_and_the_numbers() -> None:
 
     assert all(name in text for name in CHECKS)
     assert "cold overhead 1.03 (noise 0.97)" in text
-    assert "All 9 checks passed." in text
+    assert "All 10 checks passed." in text
 
 
 def test_the_terminal_names_a_cause_once_although_it_fails_several_checks() -> None:
     text = shown(report(stopped()))
 
     assert text.count("PYTHONHASHSEED is not set") == 1
-    assert "5 of 9 checks failed" in text
+    assert "5 of 10 checks failed" in text
 
 
 def test_a_report_without_any_check_is_not_a_passed_one() -> None:

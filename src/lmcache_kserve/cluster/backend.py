@@ -10,7 +10,6 @@ from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, No
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.kserve import PREDICTOR_CONTAINER
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
 
@@ -19,11 +18,12 @@ _READY_TIMEOUT_S = 300.0
 _POLL_S = 0.5
 _COUNT = """
 import os, sys, redis
-secret = {key: os.environ.get("REMOTE_BACKEND_" + key.upper(), "").rstrip("\\r\\n") for key in ("username", "password")}
+names = {key: ("REMOTE_BACKEND_" + key.upper(), "LMCACHE_RESP_" + key.upper()) for key in ("username", "password")}
+secret = {key: "".join(os.environ.get(name, "") for name in both).rstrip("\\r\\n") for key, both in names.items()}
 client = redis.Redis.from_url(sys.argv[1], **{key: value for key, value in secret.items() if value})
 print(client.dbsize(), client.info("memory")["used_memory_dataset"])
 """
-"""Runs beside the predictor: LMCache brings redis-py, the container's environment the credentials."""
+"""Runs where LMCache does, which brings redis-py; the container's environment, of either mode, has the credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,22 @@ class ClusterBackend:
     Attributes:
         api: its namespace.
         type: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
         labels: what its objects carry.
         url: its address as the replicas know it, without credentials.
         username: user to log in as, or None.
         password: its password, or None.
-        neighbour: names a predictor pod, which reaches the backend.
+        neighbour: names a pod and its container that reach the backend and hold its credentials.
     """
 
     api: Api
     type: str
+    mode: str
     labels: Mapping[str, str]
     url: str
     username: str | None = field(repr=False)
     password: str | None = field(repr=False)
-    neighbour: Callable[[], str]
+    neighbour: Callable[[], tuple[str, str]]
     _workloads: list[Workload] = field(init=False)
     _forward: Forward | None = None
     _stopped: bool = False
@@ -72,7 +74,7 @@ class ClusterBackend:
             for resource in (DEPLOYMENTS, STATEFUL_SETS)
             for item in self.api.list(resource, labels=self.labels)
         ]
-        traits(self.type)
+        traits(self.type, self.mode)
         for workload in self._workloads:
             if not workload.replicas:
                 raise HarnessError(
@@ -83,7 +85,7 @@ class ClusterBackend:
     @property
     def traits(self) -> BackendTraits:
         """How this type behaves."""
-        return traits(self.type)
+        return traits(self.type, self.mode)
 
     @property
     def client_reconnects(self) -> bool:
@@ -116,7 +118,10 @@ class ClusterBackend:
         if self.traits.lists_entries:
             database = urlsplit(self.url).path
             return redis_contents(
-                f"redis://{LOOPBACK}:{self._local_port()}{database}", username=self.username, password=self.password
+                f"redis://{LOOPBACK}:{self._local_port()}{database}",
+                username=self.username,
+                password=self.password,
+                entries_per_chunk=self.traits.entries_per_chunk,
             )
         return Contents(
             entries=None,
@@ -129,7 +134,7 @@ class ClusterBackend:
         if not self.traits.lists_entries:
             raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
         command = ["python3", "-c", _COUNT, self.url]
-        entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
+        entries, size = self.api.execute(*self.neighbour(), command).split()
         return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=self.traits.entries_per_chunk)
 
     def stop(self) -> None:
