@@ -297,8 +297,8 @@ class FakeReplica:
         if hits:
             l1 = hits if self._target.faults.tiers_swapped else min(hits, in_memory)
             self.log(
-                f"LMCache INFO: Prefetch request completed (L1+L2): {hits}/{hits} retained keys ({l1} L1, {hits - l1} L2) "
-                f"in 1.0 ms (external_request_id={request}, prefetch_request_id=1)"
+                f"LMCache INFO: Prefetch request completed (L1+L2): {hits}/{hits} retained keys "
+                f"({l1} L1, {hits - l1} L2) in 1.0 ms (external_request_id={request}, prefetch_request_id=1)"
             )
         self.log(f"LMCache DEBUG: MP lookup/prefetch end: session={request} found_count={hits}")
         if hits and not self._target.faults.no_retrieval:

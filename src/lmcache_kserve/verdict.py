@@ -146,9 +146,9 @@ def _tier_faults(evidence: Evidence, pair: Pair) -> list[str]:
     if tiers is None:
         return [f"{where}: the server of {pair.warm.replica} logged no tier of the hit"]
     if tiers.l1_objects or not tiers.l2_objects:
+        l1, l2 = tiers.l1_objects, tiers.l2_objects
         return [
-            f"{where}: {tiers.l1_objects} objects came from the memory of {pair.warm.replica}'s own server and "
-            f"{tiers.l2_objects} from the backend"
+            f"{where}: {l1} objects came from the memory of {pair.warm.replica}'s own server, {l2} from the backend"
         ]
     return []
 

@@ -1,4 +1,4 @@
-"""Mode multiprocess: LMCache's server as a sidecar or a DaemonSet, the engine's way to it, and the backend behind it."""
+"""Mode multiprocess: LMCache's server as a sidecar or a DaemonSet, the way to it, and the backend behind it."""
 
 import json
 from collections.abc import Mapping

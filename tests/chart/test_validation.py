@@ -286,9 +286,7 @@ MULTIPROCESS = {
     "a repository of the server without a tag": multiprocess(".image.tag", image={"repository": "example.com/a"}),
     "a port that the engine has": multiprocess(".port", "runtime.port", port=8080),
     "one port for two": multiprocess(".port", "lmcache.multiprocess.httpPort", port=8081),
-    "a server without a memory limit": multiprocess(
-        ".resources.limits.memory", resources={"limits": {"memory": None}}
-    ),
+    "a server without a memory limit": multiprocess(".resources.limits.memory", resources={"limits": {"memory": None}}),
     "a memory limit below L1 and the server": multiprocess(
         ".resources.limits.memory", "lmcache.multiprocess.l1.sizeGB", l1={"sizeGB": 7}
     ),

@@ -51,7 +51,7 @@ def test_a_backend_of_mode_multiprocess_holds_one_entry_a_chunk(server: str) -> 
 
 
 def test_a_backend_without_an_adapter_cannot_be_verified_in_mode_multiprocess() -> None:
-    with pytest.raises(HarnessError, match="lmcache.mode=multiprocess; the harness knows none, redis, valkey"):
+    with pytest.raises(HarnessError, match=r"lmcache\.mode=multiprocess; the harness knows none, redis, valkey"):
         traits("lmcache-server", "multiprocess")
 
 

@@ -497,7 +497,7 @@ def test_the_settings_of_mode_multiprocess_are_its_sidecars(fake: FakeCluster, a
     multiprocess(fake, sidecar=True)
     with ClusterTarget(api, "demo") as target:
         assert (target.mode, target.chunk_size) == ("multiprocess", 128)
-        assert [replica.cache_server for replica in target.replicas] == [replica.pod.name for replica in target.replicas]
+        assert all(replica.cache_server == replica.pod.name for replica in target.replicas)
         assert target.secrets == [PASSWORD]
         assert target.backend
         assert target.backend.client_reconnects

@@ -45,10 +45,10 @@ LINES = {
 _SERVER = "\x1b[32;20m[2026-11-25 03:15:59,162] LMCache INFO:\x1b[0m"
 _DEBUG = "\x1b[1m[2026-11-25 03:15:59,163] LMCache DEBUG:\x1b[0m"
 _MODULE = "lmcache.v1.multiprocess.modules.engine_driven_transfer"
+_TIERS = "Prefetch request completed (L1+L2): 12/12 retained keys (0 L1, 12 L2) in 55.3 ms"
 # In the order in which the server of mode multiprocess prints them: a hit of 12 chunks, one of the rest is stored.
 MULTIPROCESS = [
-    f"{_SERVER} Prefetch request completed (L1+L2): 12/12 retained keys (0 L1, 12 L2) in 55.3 ms "
-    f"(external_request_id={TRACE}, prefetch_request_id=9) \x1b[3m(storage_manager.py:651:lmcache.v1.distributed)\x1b[0m",
+    f"{_SERVER} {_TIERS} (external_request_id={TRACE}, prefetch_request_id=9) \x1b[3m(storage_manager.py:651)\x1b[0m",
     f"{_DEBUG} MP lookup/prefetch end: session={TRACE} found_count=12 \x1b[3m(mp_server.py:73:lmcache)\x1b[0m",
     f"{_SERVER} Retrieved 3072 tokens in 0.006 seconds \x1b[3m(engine_driven_transfer.py:514:{_MODULE})\x1b[0m",
     f"{_SERVER} Stored 256 tokens in 0.146 seconds \x1b[3m(engine_driven_transfer.py:447:{_MODULE})\x1b[0m",

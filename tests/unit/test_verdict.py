@@ -73,8 +73,8 @@ def in_servers(*servers: str, tiers: Tiers | None) -> Evidence:
 class TestCrossReplicaHit:
     def test_a_hit_between_servers_has_to_come_from_the_backend(self) -> None:
         assert "cross-replica-hit" not in failed(in_servers("a", "b", tiers=Tiers(0, 11)))
-        assert "from the backend" in failed(in_servers("a", "b", tiers=Tiers(11, 0)))["cross-replica-hit"]
-        assert "from the backend" in failed(in_servers("a", "b", tiers=Tiers(1, 10)))["cross-replica-hit"]
+        assert "0 from the backend" in failed(in_servers("a", "b", tiers=Tiers(11, 0)))["cross-replica-hit"]
+        assert "10 from the backend" in failed(in_servers("a", "b", tiers=Tiers(1, 10)))["cross-replica-hit"]
 
     def test_a_hit_between_servers_without_a_word_about_its_tier_fails(self) -> None:
         assert "logged no tier" in failed(in_servers("a", "b", tiers=None))["cross-replica-hit"]

@@ -1,6 +1,6 @@
 """What a pod's object says: whether it is ready, what keeps it from that, and how its container was started."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any

@@ -365,4 +365,3 @@ class ClusterTarget:
         if self._backend and (image := self._backend.image()):
             versions[f"{self.backend_type} image"] = image
         return versions
-
