@@ -84,6 +84,9 @@ kv_connector_extra_config:
       (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
       (printf "--max-workers=%d" (default (include "lmcache-kserve.predictor.tensorParallelSize" . | int) $mode.workers | int)) -}}
+{{- /* An engine pings from its first request on. One that waits longer for it than this, an hour by default, is forgotten
+and never registers again. */ -}}
+{{- $args = append $args "--worker-registration-grace-seconds=604800" -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
 {{- with include "lmcache-kserve.backend.l2Adapter" . }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- toJson $args -}}
