@@ -167,6 +167,8 @@ class FakeCluster:
         }
         self.logs: dict[str, tuple[FakeReplica, int]] = {}
         """By pod: whose lines are its log, and from which on."""
+        self.executed: list[str] = []
+        """Paths of the requests to run something in a pod."""
         self.exec_output: str | None = "Name:\tlmcache_server\nVmRSS:\t    2048 kB\n"
         self.recreates = True
         self._count = 0
@@ -457,6 +459,7 @@ class _Handler(BaseHTTPRequestHandler):
                     upstream.sendall(message[1:])
 
     def _exec(self) -> None:
+        self.server.fake.executed.append(self.path)
         output = self.server.fake.exec_output
         if output is None:
             self._frame(b"\x02cat: not found\n")

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.target import Contents, LogLine
+from lmcache_kserve.target import Contents, Interruptible, LogLine
 
 MODEL = "tiny"
 CHUNK = 256
@@ -186,6 +186,8 @@ class Faults:
     connection_error_logged: bool = False
     wrong_text_in_outage: bool = False
     silent_in_outage: bool = False
+    tiers_swapped: bool = False
+    server_stays_dead: bool = False
 
 
 @dataclass
@@ -211,17 +213,31 @@ class FakeReplica:
         self.environment: Mapping[str, str] = dict(ENVIRONMENT)
         self._lines: list[LogLine] = []
         self._hits = 0
+        self.cache_server: str | None = None
         self._memory: set[str] = set()
         self._killed = threading.Event()
         self.log("LMCache INFO: Using hash algorithm: sha256_cbor")
         self.start()
 
     def start(self) -> None:
-        self._memory = set()
+        self.forget()
         self._hits = 0
         self._killed.clear()
         self._server = Server(self.answer, model=self._target.model_name, context=self._target.context)
         threading.Thread(target=lambda: self._server.serve_forever(poll_interval=0.01), daemon=True).start()
+
+    @property
+    def memory(self) -> set[str]:
+        """Chunks in memory: the replica's own, or those of its LMCache server, which outlives it when it is shared."""
+        return self._target.node_memory if self._target.shares_server else self._memory
+
+    @property
+    def _served(self) -> bool:
+        """Whether its LMCache server runs, where it has one."""
+        return self._target.server_up or self.cache_server != self._target.replicas[-1].cache_server
+
+    def forget(self) -> None:
+        self._memory = set()
 
     def end(self) -> None:
         self._killed.set()
@@ -259,12 +275,15 @@ class FakeReplica:
         prompt = tokens_of(body["prompt"])
         request = f"cmpl-{handler.headers['X-Request-Id']}-0-ab12cd34"
         keys = chunk_keys(prompt, self._target.chunk_size)
-        known = self._memory | (store.keys if store.up else set())
-        hits = 0 if faults.no_hits or not self._target.lmcache else prefix_length(keys, known)
+        known = self.memory | (store.keys if store.up else set())
+        caches = self._target.lmcache and self._served
+        hits = 0 if faults.no_hits or not caches else prefix_length(keys, known)
         if faults.connection_error_logged and not store.up:
             self.log("LMCache WARNING: Remote connection failed in contains: Error 111 connecting to 10.0.0.7:6379.")
         tokens = hits * self._target.chunk_size
-        if self._target.lmcache and not faults.no_lines:
+        if caches and not faults.no_lines and self._target.mode == "multiprocess":
+            self._log_server_lookup(request, hits, tokens, in_memory=prefix_length(keys, self.memory))
+        elif caches and not faults.no_lines:
             self.log(
                 f"LMCache INFO: Reqid: {request}, Total tokens {len(prompt)}, Inference Engine computed tokens: 0, "
                 f"LMCache hit tokens: {tokens}, need to load: {tokens}"
@@ -288,17 +307,31 @@ class FakeReplica:
             words = ["wrong", *words]
         handler.stream(frames(" ".join(words), len(prompt)))
 
+    def _log_server_lookup(self, request: str, hits: int, tokens: int, *, in_memory: int) -> None:
+        if hits:
+            l1 = hits if self._target.faults.tiers_swapped else min(hits, in_memory)
+            self.log(
+                f"LMCache INFO: Prefetch request completed (L1+L2): {hits}/{hits} retained keys "
+                f"({l1} L1, {hits - l1} L2) in 1.0 ms (external_request_id={request}, prefetch_request_id=1)"
+            )
+        self.log(f"LMCache DEBUG: MP lookup/prefetch end: session={request} found_count={hits}")
+        if hits and not self._target.faults.no_retrieval:
+            self.log(f"LMCache INFO: Retrieved {tokens} tokens in 0.006 seconds")
+
     def _store(self, request: str, keys: list[str], hits: int, prompt_tokens: int) -> None:
         new = keys[hits:]
-        if not self._target.lmcache or self._target.faults.no_lines:
+        if not self._target.lmcache or not self._served or self._target.faults.no_lines:
             return
         if new:
             stored = len(new) * self._target.chunk_size
-            self.log(
-                f"LMCache INFO: [req_id={request}] Stored {stored} out of total {prompt_tokens} tokens. "
-                "size: 0.1 GB, cost 1.0 ms, throughput: 1.0 GB/s; offload_time: 1.0 ms, put_time: 1.0 ms"
-            )
-        self._memory |= set(keys)
+            if self._target.mode == "multiprocess":
+                self.log(f"LMCache INFO: Stored {stored} tokens in 0.146 seconds")
+            else:
+                self.log(
+                    f"LMCache INFO: [req_id={request}] Stored {stored} out of total {prompt_tokens} tokens. "
+                    "size: 0.1 GB, cost 1.0 ms, throughput: 1.0 GB/s; offload_time: 1.0 ms, put_time: 1.0 ms"
+                )
+        self.memory.update(keys)
         if self._target.store.up:
             self._target.store.keys |= set(keys)
 
@@ -316,7 +349,8 @@ class FakeBackend:
         if self._target.faults.contents_unreadable:
             raise HarnessError("NOAUTH Authentication required")
         count = len(self._target.store.keys)
-        return Contents(entries=2 * count, size_bytes=1000 * count, entries_per_chunk=2)
+        per_chunk = 1 if self._target.mode == "multiprocess" else 2
+        return Contents(entries=per_chunk * count, size_bytes=1000 * count, entries_per_chunk=per_chunk)
 
     def stop(self) -> None:
         self._target.store.up = False
@@ -326,12 +360,29 @@ class FakeBackend:
         self._target.store.up = self.client_reconnects and not self._target.faults.backend_stays_dead
 
 
+class FakeCacheServer:
+    """The LMCache server of the last replica, or the one of all."""
+
+    type = "lmcache server"
+    client_reconnects = True
+
+    def __init__(self, target: "FakeTarget") -> None:
+        self._target = target
+
+    def stop(self) -> None:
+        self._target.server_up = False
+        self._target.node_memory.clear()
+        self._target.replicas[-1].forget()
+
+    def start(self) -> None:
+        self._target.server_up = not self._target.faults.server_stays_dead
+
+
 class FakeTarget:
     """A whole release; `lmcache=False` makes plain vLLM of it."""
 
     kind = "local"
     model_name = MODEL
-    mode = "in-process"
 
     def __init__(  # noqa: PLR0913 - each says one thing about the release
         self,
@@ -344,7 +395,13 @@ class FakeTarget:
         client_reconnects: bool = True,
         runs_backend: bool = True,
         context: int | None = CONTEXT,
+        mode: str = "in-process",
+        shares_server: bool = False,
     ) -> None:
+        self.mode = mode
+        self.shares_server = shares_server
+        self.server_up = True
+        self.node_memory: set[str] = set()
         self.backend_type = backend
         self.chunk_size = chunk_size
         self.lmcache = lmcache
@@ -359,6 +416,10 @@ class FakeTarget:
         name = "predictor" if lmcache else "baseline"
         self.replicas = [FakeReplica(self, f"{name}-{number}") for number in range(replicas)]
         self.backend = None if backend == "none" else FakeBackend(self, client_reconnects=client_reconnects)
+        self.cache_server: Interruptible | None = FakeCacheServer(self) if mode == "multiprocess" else None
+        if self.cache_server:
+            for replica in self.replicas:
+                replica.cache_server = "node/server" if shares_server else f"{replica.name}/server"
         if self.faults.extra_log_line:
             self.replicas[0].log(self.faults.extra_log_line)
 

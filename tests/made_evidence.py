@@ -96,8 +96,22 @@ def log(replica: str, *texts: str, at: float = 1.0) -> ReplicaLog:
     )
 
 
+def outage() -> Outage:
+    return Outage(
+        answers=tuple(
+            answer(replica, phase)
+            for phase in ("before", "during", "after")
+            for replica in ("predictor-0", "predictor-1")
+        ),
+        client_reconnects=True,
+        down_s=6.0,
+        hits_returned_s=1.2,
+        probes=1,
+    )
+
+
 def evidence() -> Evidence:
-    """Nine checks, all passed."""
+    """Every check, all passed."""
     pairs = tuple(pair(index) for index in range(12))
     chunks = CHUNKS * len(pairs)
     return Evidence(
@@ -138,17 +152,8 @@ def evidence() -> Evidence:
             repeated=one_pass("predictor-1", 600, 0.4, WARM, text="one two"),
             expected="one two",
         ),
-        outage=Outage(
-            answers=tuple(
-                answer(replica, phase)
-                for phase in ("before", "during", "after")
-                for replica in ("predictor-0", "predictor-1")
-            ),
-            client_reconnects=True,
-            down_s=6.0,
-            hits_returned_s=1.2,
-            probes=1,
-        ),
+        server_outage=outage(),
+        outage=outage(),
         logs=(log("predictor-0"), log("predictor-1")),
         faults=(
             FaultWindow(after(200), after(245), "predictor-1 killed and restarted"),

@@ -1,7 +1,7 @@
 """What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,13 +40,11 @@ class BackendTraits:
 
     Attributes:
         client_reconnects: LMCache finds the backend again after a restart.
-        entries_per_chunk: stored objects for one chunk of one worker.
         source: what says how many objects it holds.
         entrance: label `lmcache-kserve/part` of the pods that clients connect to; empty where all pods are alike.
     """
 
     client_reconnects: bool
-    entries_per_chunk: int
     source: Source
     entrance: str = ""
 
@@ -56,22 +54,22 @@ PART_LABEL = "lmcache-kserve/part"
 
 TRAITS = {
     # redis:// stores kv_bytes and metadata apart; redis-py reconnects with the next command.
-    "redis": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
-    "valkey": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS),
+    "redis": BackendTraits(client_reconnects=True, source=Source.REDIS),
+    "valkey": BackendTraits(client_reconnects=True, source=Source.REDIS),
     # Clients know the proxy alone, which leads to the master of the moment.
-    "redis-sentinel": BackendTraits(client_reconnects=True, entries_per_chunk=2, source=Source.REDIS, entrance="proxy"),
+    "redis-sentinel": BackendTraits(client_reconnects=True, source=Source.REDIS, entrance="proxy"),
     # lm:// keeps one socket for ever, and its protocol has no command that lists.
-    "lmcache-server": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.MEMORY),
+    "lmcache-server": BackendTraits(client_reconnects=False, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
-    "filesystem": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.FILES),
+    "filesystem": BackendTraits(client_reconnects=True, source=Source.FILES),
     # RDMA alone: not run by this project. What it holds it says in numbers of its own, and its memory is taken at once.
-    "infinistore": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.NOTHING),
+    "infinistore": BackendTraits(client_reconnects=False, source=Source.NOTHING),
     # Whatever LMCache knows.
-    "custom": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.NOTHING),
+    "custom": BackendTraits(client_reconnects=False, source=Source.NOTHING),
     # An object for each chunk; a client that failed three times in a row does not try again.
-    "s3": BackendTraits(client_reconnects=False, entries_per_chunk=1, source=Source.BUCKET),
+    "s3": BackendTraits(client_reconnects=False, source=Source.BUCKET),
     # An object for each chunk; clients and stores join a new master by themselves.
-    "mooncake": BackendTraits(client_reconnects=True, entries_per_chunk=1, source=Source.MOONCAKE),
+    "mooncake": BackendTraits(client_reconnects=True, source=Source.MOONCAKE),
 }
 
 METRICS_PORT = "metrics"
@@ -81,17 +79,24 @@ CHUNK_FILES = "*.data"
 """Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
 
 
-def traits(backend_type: str) -> BackendTraits:
-    """The traits of a backend type.
+MULTIPROCESS = frozenset({"redis", "valkey"})
+"""Backends that LMCache's server has an adapter for; the chart's mp_server.py attaches one anew that was restarted."""
+
+
+def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
+    """The traits of a backend type in an `lmcache.mode`.
 
     Raises:
         HarnessError: the harness cannot verify this type.
     """
-    if backend_type not in TRAITS:
+    known = TRAITS.keys() & MULTIPROCESS if mode == "multiprocess" else TRAITS.keys()
+    if backend_type not in known:
         raise HarnessError(
-            f"remoteBackend.type={backend_type} cannot be verified; the harness knows none, {', '.join(sorted(TRAITS))}"
+            f"remoteBackend.type={backend_type} cannot be verified with lmcache.mode={mode}; the harness knows none, "
+            f"{', '.join(sorted(known))}"
         )
-    return TRAITS[backend_type]
+    found = TRAITS[backend_type]
+    return replace(found, client_reconnects=True) if mode == "multiprocess" else found
 
 
 def file_contents(folder: Path) -> Contents:
@@ -155,7 +160,7 @@ def redis_contents(url: str, *, username: str | None, password: str | None, entr
         url: `redis://host:port/database` or `rediss://`, without credentials.
         username: user to log in as, or None for the default one.
         password: its password, or None for a server without one.
-        entries_per_chunk: keys of one chunk; LMCache's client `redis://` writes two, `valkey://` one.
+        entries_per_chunk: keys that one chunk of one worker adds.
 
     Raises:
         HarnessError: the server cannot be reached or refuses the credentials.

@@ -125,6 +125,17 @@ class Bench:
             raise HarnessError(f"{probe.name} does not serve the model {name!r} but {names}: set model.name")
         return model.max_tokens or _argued_context(probe.replica)
 
+    @property
+    def has_backend(self) -> bool:
+        """Whether the release has a remote backend."""
+        return self.target.backend_type != "none"
+
+    @property
+    def shared(self) -> bool:
+        """Whether replicas share chunks: through a backend, or in the memory of one LMCache server."""
+        servers = [probe.replica.cache_server for probe in self.probes]
+        return self.has_backend or (len(servers) > 1 and None not in servers and len(set(servers)) == 1)
+
     def long_prompt(self) -> str:
         """A fresh prompt of the measured length."""
         return self.prompts.fresh(self._long_words)
@@ -213,6 +224,7 @@ def engine_facts(replica: Replica, role: str, hidden: Sequence[str]) -> ReplicaF
             for name, value in sorted(replica.environment.items())
             if name.startswith(_TELLING)
         },
+        cache_server=replica.cache_server,
     )
 
 

@@ -23,6 +23,9 @@ _REFUSED = re.compile(
 _REFUSED_PLAIN = re.compile(r"Connection refused|ConnectionRefusedError|Timeout connecting to server")
 _SLOW = re.compile(r"Timeout reading from|timed out while (?:reading|writing)")
 _NOT_STARTED = re.compile(r"Failed to initialize LMCacheManager|No adapter found for URL")
+# Sources: lmcache/v1/multiprocess/modules/lookup.py, lmcache/integration/vllm/vllm_multi_process_adapter.py.
+_UNKNOWN_ENGINE = re.compile(r"No GPU context found for model|No registered GPU context")
+_SERVER_LOST = re.compile(r"LMCache server is unhealthy")
 _KNOWN_CONNECTORS = re.compile(r"LMCache(MP)?Connector")
 
 
@@ -156,7 +159,7 @@ def _nothing_logged(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             _HITS,
             "no log line of LMCache names any of the requests: LMCache is not loaded, or its log level hides them "
-            "(lmcache.logLevel has to be INFO)",
+            "(lmcache.logLevel has to be INFO, lmcache.multiprocess.logRequests true)",
         )
     else:
         yield Finding(
@@ -164,6 +167,25 @@ def _nothing_logged(evidence: Evidence) -> Iterator[Finding]:
             "LMCache was asked for every prompt but stored none: no 'Stored' line in the log (lmcache.kvRole has to be "
             "kv_both; a full CPU tier stores nothing: lmcache.localCpu.sizeGB)",
         )
+
+
+def _engine_unknown(evidence: Evidence) -> Iterator[Finding]:
+    """A server of mode multiprocess that was replaced does not know the engines that did not notice."""
+    for replica, text in _unprovoked(evidence):
+        if _UNKNOWN_ENGINE.search(text):
+            yield Finding(
+                _BACKEND,
+                f"the LMCache server of {replica} does not know its engine: it was replaced, and the engine has not "
+                "registered again (lmcache.multiprocess.heartbeatSeconds)",
+            )
+            return
+        if _SERVER_LOST.search(text):
+            yield Finding(
+                _BACKEND,
+                f"{replica} lost its LMCache server and computes everything itself: did that end, or is it overloaded? "
+                "(lmcache.multiprocess.resources, l1.sizeGB)",
+            )
+            return
 
 
 def _world_size(evidence: Evidence) -> Iterator[Finding]:
@@ -189,6 +211,7 @@ _DETECTORS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     _chunk_size,
     _hash_seed,
     _degraded,
+    _engine_unknown,
     _refused,
     _slow,
     _world_size,

@@ -4,7 +4,7 @@ Times are timezone-aware wall-clock moments or durations in seconds; lengths are
 `Unreadable` with the reason, so that a verdict can fail on it; None means that it was not tried.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -83,12 +83,14 @@ class ReplicaFacts:
         role: `replica`, or `baseline` for the engine without LMCache.
         arguments: its command line.
         environment: the variables that matter to caching and to a fair comparison.
+        cache_server: the LMCache server that it uses in mode multiprocess, else None.
     """
 
     name: str
     role: str
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
+    cache_server: str | None = None
 
     def option(self, name: str) -> str | None:
         """The value of a server option (`tensor-parallel-size`), in any spelling that vLLM and KServe accept."""
@@ -199,11 +201,11 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """The backend stopped and started again during steady traffic on every replica.
+    """The backend, or an LMCache server, stopped and started again during steady traffic on every replica.
 
     Attributes:
         answers: the traffic's requests.
-        client_reconnects: whether LMCache's client for this backend is expected to find it again.
+        client_reconnects: whether its client is expected to find it again.
         down_s: seconds from its stop until it was ready again.
         hits_returned_s: seconds from then until a fresh prompt of one replica hit on another; None where it did not.
         probes: fresh prompts tried for that.
@@ -276,6 +278,7 @@ class Evidence:
         external_hits: vLLM's own count over the measured pairs.
         kill: the killed replica.
         restart: the replica that came back.
+        server_outage: the outage of an LMCache server of mode multiprocess.
         outage: the backend's outage.
         logs: every replica's log.
         faults: when errors were provoked.
@@ -296,6 +299,7 @@ class Evidence:
     external_hits: ExternalHits | Unreadable | None = None
     kill: ReplicaKill | Unreadable | None = None
     restart: Restart | Unreadable | None = None
+    server_outage: Outage | Unreadable | None = None
     outage: Outage | Unreadable | None = None
     logs: tuple[ReplicaLog, ...] | Unreadable = ()
     faults: tuple[FaultWindow, ...] = ()
@@ -305,8 +309,14 @@ class Evidence:
 
     @property
     def shared_backend(self) -> bool:
-        """Whether replicas can share anything at all."""
-        return self.subject.backend_type != "none"
+        """Whether replicas can share anything at all: a backend, or the memory of one server."""
+        return self.subject.backend_type != "none" or self.share_a_server(facts.name for facts in self.engines)
+
+    def share_a_server(self, replicas: Iterable[str]) -> bool:
+        """Whether all these replicas, at least two, use the same LMCache server of mode multiprocess."""
+        names = set(replicas)
+        servers = {facts.cache_server for facts in self.engines if facts.name in names}
+        return len(names) > 1 and len(servers) == 1 and None not in servers
 
     @property
     def engines(self) -> Sequence[ReplicaFacts]:

@@ -1,7 +1,7 @@
 """The experiment: the same sequence of requests and faults for a laptop and for a GPU cluster.
 
-The measured pairs come first, the killed replica next, the outage of the backend last: a backend whose client never
-reconnects would spoil whatever came after it.
+The measured pairs come first, the killed replica next, then the LMCache server of mode multiprocess, the outage of the
+backend last: a backend whose client never reconnects would spoil whatever came after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from lmcache_kserve.evidence import (
     Subject,
     Unreadable,
 )
-from lmcache_kserve.faults import interrupt_backend, kill_replica
+from lmcache_kserve.faults import interrupt_backend, interrupt_cache_server, kill_replica
 from lmcache_kserve.journal import Journal, ProgressCallback
 from lmcache_kserve.logparse import counter, plain, redact
 from lmcache_kserve.target import Contents, LogLine, Target
@@ -82,7 +82,7 @@ class _Experiment:
         self._journal.progress("calibrate", 1, 1)
         growth: BackendGrowth | Unreadable | None = None
         external: ExternalHits | Unreadable | None = None
-        kill = restart = outage = None
+        kill = restart = server_outage = outage = None
         self._measure("warm-up", options.warmup_pairs, self._warmups)
         if not self._stopped:
             contents, hits = self._contents(), self._external_hits()
@@ -91,6 +91,8 @@ class _Experiment:
             external = self._external_growth(hits)
         if not self._stopped and options.faults:
             kill, restart = kill_replica(bench)
+        if not self._stopped and options.faults and (server := bench.target.cache_server):
+            server_outage = interrupt_cache_server(bench, server)
         if not self._stopped and options.faults and self._interruptible:
             outage = interrupt_backend(bench)
         logs = self._logs()
@@ -107,6 +109,7 @@ class _Experiment:
             external_hits=external,
             kill=kill,
             restart=restart,
+            server_outage=server_outage,
             outage=outage,
             logs=logs,
             faults=self._journal.faults,
@@ -116,25 +119,24 @@ class _Experiment:
         )
 
     @property
-    def _shared(self) -> bool:
-        return self._bench.target.backend_type != "none"
-
-    @property
     def _interruptible(self) -> bool:
         """Whether there is a backend that can be stopped; one that should be there and is missing has to show."""
         backend = self._bench.target.backend
-        return self._shared and (backend is None or backend.controllable)
+        return self._bench.has_backend and (backend is None or backend.controllable)
 
     def _not_applicable(self) -> dict[str, str]:
         reasons: dict[str, str] = {}
         if not self._interruptible:
             reasons["backend-outage"] = _EXTERNAL
-        if not self._shared:
-            reasons |= dict.fromkeys(
-                ("cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"), _NO_BACKEND
-            )
+        if self._bench.target.cache_server is None:
+            reasons["cache-server-outage"] = f"lmcache.mode is {self._bench.target.mode}: no server of its own"
+        if not self._bench.has_backend:
+            reasons |= dict.fromkeys(("backend-grew", "backend-outage"), _NO_BACKEND)
+        if not self._bench.shared:
+            reasons |= dict.fromkeys(("cross-replica-hit", "restart-hit"), _NO_BACKEND)
         if not self._bench.options.faults:
-            reasons |= dict.fromkeys(("restart-hit", "backend-outage", "replica-kill"), _NO_FAULTS)
+            checks = ("restart-hit", "cache-server-outage", "backend-outage", "replica-kill")
+            reasons |= dict.fromkeys(checks, _NO_FAULTS)
         return reasons
 
     def _measure(self, stage: str, count: int, pairs: list[Pair]) -> None:
@@ -156,7 +158,7 @@ class _Experiment:
                 f"{pair.warm.hit_tokens} of {pair.warm.prompt_tokens} tokens hit",
             )
             if len(self._warmups) + len(self._pairs) == 1 and not pair.warm.hit_tokens:
-                self._stop("no cross-replica hit" if self._shared else "no hit of a repeated prompt")
+                self._stop("no cross-replica hit" if self._bench.shared else "no hit of a repeated prompt")
                 return
 
     def _stop(self, why: str) -> None:
@@ -169,7 +171,7 @@ class _Experiment:
         tokens = bench.options.answer_tokens
         replicas = len(bench.probes)
         first = bench.probes[index % replicas]
-        second = bench.probes[(index + 1) % replicas] if self._shared else first
+        second = bench.probes[(index + 1) % replicas] if bench.shared else first
         prompt = bench.long_prompt()
         other = bench.long_prompt()
         seen: dict[str, Pass] = {}
@@ -195,7 +197,7 @@ class _Experiment:
         return Pair(index=index, order=tuple(seen), **seen)
 
     def _contents(self) -> Contents | Unreadable | None:
-        if not self._shared:
+        if not self._bench.has_backend:
             return None
         try:
             return self._bench.contents()

@@ -1,4 +1,4 @@
-"""What the service does when something breaks: a replica killed in mid-request, the backend gone and back again."""
+"""What the service does when something breaks: a replica killed in mid-request, a part of the cache gone and back."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,8 +9,8 @@ from lmcache_kserve.bench import Bench
 from lmcache_kserve.client import RequestError
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Answer, Attempt, Outage, Pass, ReplicaKill, Restart, Unreadable
-from lmcache_kserve.logparse import request_log
 from lmcache_kserve.probe import Probe
+from lmcache_kserve.target import Interruptible
 from lmcache_kserve.traffic import Known, Traffic
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
@@ -102,7 +102,7 @@ def _cut_off(bench: Bench, victim: Probe, prompt: str) -> Attempt:
         )
 
         def taken_up() -> bool:
-            return sent.done() or request_log(victim.replica.logs(since=at), request_id).lookup is not None
+            return sent.done() or victim.request_log(request_id, since=at).lookup is not None
 
         with suppress(WaitTimeoutError):  # without that line the request is in flight all the same
             wait_for(
@@ -154,25 +154,31 @@ def interrupt_backend(bench: Bench) -> Outage | Unreadable:
     backend = bench.target.backend
     if backend is None:
         return Unreadable(f"a backend of type {bench.target.backend_type} cannot be stopped from here")
-    return disturb(
-        bench,
-        Fault(
-            name=f"{backend.type} stopped",
-            client_reconnects=backend.client_reconnects,
-            begin=backend.stop,
-            end=backend.start,
-        ),
-    )
+    return disturb(bench, _interruption(backend), stage="backend outage")
 
 
-def disturb(bench: Bench, fault: Fault) -> Outage | Unreadable:
-    """Let a fault happen during steady traffic on every replica, end it, and see when hits return."""
-    stage = "backend outage"
+def disturb(bench: Bench, fault: Fault, *, stage: str) -> Outage | Unreadable:
+    """Let a fault happen during steady traffic on every replica, end it, and see when hits return.
+
+    Args:
+        bench: the replicas.
+        fault: what happens.
+        stage: its name in the progress and on the timeline.
+    """
     bench.journal.progress(stage, 0, 4, "steady traffic")
     try:
         return _disturb(bench, fault, stage)
     except (HarnessError, OSError) as error:
         return Unreadable(str(error))
+
+
+def interrupt_cache_server(bench: Bench, server: Interruptible) -> Outage | Unreadable:
+    """Stop the LMCache server of the last replica in the same way."""
+    return disturb(bench, _interruption(server), stage="cache server outage")
+
+
+def _interruption(part: Interruptible) -> Fault:
+    return Fault(name=f"{part.type} stopped", client_reconnects=part.client_reconnects, begin=part.stop, end=part.start)
 
 
 def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
@@ -194,12 +200,12 @@ def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
                 fault.begin()
                 bench.journal.progress(stage, 1, 4, f"{fault.name}, traffic goes on")
                 _wait_for_answers(bench, traffic, "during", _ANSWERS_DURING)
-            finally:  # a release is never left without its backend, whatever ends this
+            finally:  # a release is never left without its cache, whatever ends this
                 fault.end()
             back = bench.clock.monotonic()
             traffic.phase = "after"
-            bench.journal.note("recovery", f"the backend is back after {back - begin:.1f} s")
-            bench.journal.progress(stage, 2, 4, "the backend is back")
+            bench.journal.note("recovery", f"it is over after {back - begin:.1f} s")
+            bench.journal.progress(stage, 2, 4, f"{fault.name}: it is over")
             hits_returned_s, probes = _await_hits(bench, back) if fault.client_reconnects else (None, 0)
             if hits_returned_s is not None:
                 bench.journal.note("recovery", f"hits are back {hits_returned_s:.1f} s later")
@@ -218,17 +224,22 @@ def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
 
 
 def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
-    """Try fresh prompts until what one replica stores is found by another; seconds since `back`, and the tries."""
+    """Try fresh prompts until what one replica stores is found by another; seconds since `back`, and the tries.
+
+    Where replicas share nothing, the one that stores is asked.
+    """
     tries = 0
+    reader = bench.probes[-1]
+    writer = bench.probes[0] if bench.shared else reader
 
     def hit() -> bool:
         nonlocal tries
         tries += 1
         prompt = bench.short_prompt()
-        bench.store(bench.probes[0], prompt)
-        return bench.probes[-1].load(prompt, max_tokens=bench.options.answer_tokens).hit_tokens > 0
+        bench.store(writer, prompt)
+        return reader.load(prompt, max_tokens=bench.options.answer_tokens).hit_tokens > 0
 
-    if len(bench.probes) == 1:
+    if len(bench.probes) == 1 and bench.shared:
         return None, 0
     try:
         wait_for(

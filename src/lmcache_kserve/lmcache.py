@@ -1,11 +1,12 @@
-"""What LMCache was told by a predictor's command line, environment and configuration file.
+"""What LMCache was told by a predictor's command line, environment and configuration file, or by its server's.
 
-Source: LMCache 0.5.6, `lmcache/v1/config.py` (fields, `LMCACHE_<FIELD>` names) and `lmcache/integration/vllm/utils.py`
-(the environment overrides the file).
+Source: LMCache 0.5.6, `lmcache/v1/config.py` (fields, `LMCACHE_<FIELD>` names), `lmcache/integration/vllm/utils.py`
+(the environment overrides the file), and for mode multiprocess `lmcache/v1/multiprocess/config.py` and
+`lmcache/v1/distributed/l2_adapters/resp_l2_adapter.py`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from lmcache_kserve.errors import HarnessError
 
 DEFAULT_CHUNK_SIZE = 256
 CONNECTOR_OPTION = "--kv-transfer-config"
+SERVER_CONTAINER = "lmcache-server"
+"""Name of the container that runs `lmcache server`, in the predictor's pod or in a pod of the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,17 @@ class LMCacheSettings:
         connector: the vLLM connector of `--kv-transfer-config`, or None without one.
         chunk_size: tokens per cached chunk.
         remote_url: the remote backend's address, without credentials; None where it has none or is named otherwise.
-        extra_config: settings of connectors, by name.
+            In mode multiprocess the scheme is the adapter's name.
+        username: user to log in to it as, or None.
+        password: its password, or None.
+        extra_config: settings of connectors, by name; in mode multiprocess those of the adapter.
     """
 
     connector: str | None
     chunk_size: int
     remote_url: str | None
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
     extra_config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,20 +57,24 @@ class LMCacheSettings:
 
     @property
     def redis_url(self) -> str:
-        """Where the clients `redis://` and `valkey://` find their server, for a client of Redis.
+        """Where the clients `redis://`, `valkey://` and `resp` find their server, for a client of Redis.
 
-        LMCache's `valkey://` takes database and encryption from its settings (`connector/valkey_adapter.py`).
+        LMCache's `valkey://` takes database and encryption from its settings (`connector/valkey_adapter.py`), the
+        adapter `resp` knows neither.
         """
         url = urlsplit(self.remote_url or "")
-        if url.scheme != "valkey":
-            return self.remote_url or ""
-        scheme = "rediss" if self.extra_config.get("tls_enable") else "redis"
-        return f"{scheme}://{url.netloc}/{self.extra_config.get('valkey_database', 0)}"
+        match url.scheme:
+            case "valkey":
+                scheme = "rediss" if self.extra_config.get("tls_enable") else "redis"
+                return f"{scheme}://{url.netloc}/{self.extra_config.get('valkey_database', 0)}"
+            case "resp":
+                return f"redis://{url.netloc}/0"
+        return self.remote_url or ""
 
     @property
-    def keys_per_chunk(self) -> int:
-        """Keys that a client of Redis or Valkey writes for one chunk: data and description, or both in one."""
-        return 1 if urlsplit(self.remote_url or "").scheme == "valkey" else 2
+    def entries_per_chunk(self) -> int:
+        """Objects that one chunk of one worker adds: `redis://` stores data and description apart."""
+        return 2 if urlsplit(self.remote_url or "").scheme in {"redis", "rediss"} else 1
 
     @property
     def shared_folder(self) -> str | None:
@@ -76,7 +88,7 @@ class LMCacheSettings:
 def read_settings(
     arguments: Sequence[str], environment: Mapping[str, str], *, config_file: str | None
 ) -> LMCacheSettings:
-    """Read LMCache's settings as LMCache itself would.
+    """Read the settings of mode in-process as LMCache itself would.
 
     Args:
         arguments: the predictor's command line.
@@ -87,19 +99,53 @@ def read_settings(
         HarnessError: the configuration file, or JSON in the environment or an argument, cannot be read.
     """
     config = _load(config_file)
-    chunk_size = environment.get("LMCACHE_CHUNK_SIZE", config.get("chunk_size", DEFAULT_CHUNK_SIZE))
-    try:
-        tokens = int(chunk_size)
-    except (TypeError, ValueError) as error:
-        raise HarnessError(f"lmcache.chunkSize must be a number of tokens, not {chunk_size!r}") from error
     return LMCacheSettings(
         connector=_connector(arguments),
-        chunk_size=tokens,
+        chunk_size=_tokens(environment.get("LMCACHE_CHUNK_SIZE", config.get("chunk_size", DEFAULT_CHUNK_SIZE))),
         remote_url=environment.get("REMOTE_BACKEND_URL")
         or environment.get("LMCACHE_REMOTE_URL")
         or config.get("remote_url"),
+        username=_secret(environment, "REMOTE_BACKEND_USERNAME"),
+        password=_secret(environment, "REMOTE_BACKEND_PASSWORD"),
         extra_config=_extra_config(environment.get("LMCACHE_EXTRA_CONFIG"), config),
     )
+
+
+def read_server_settings(
+    arguments: Sequence[str], server_arguments: Sequence[str], server_environment: Mapping[str, str]
+) -> LMCacheSettings:
+    """Read the settings of mode multiprocess, which the server holds.
+
+    Args:
+        arguments: the predictor's command line.
+        server_arguments: the command line of `lmcache server`.
+        server_environment: its environment.
+
+    Raises:
+        HarnessError: the connector's or an adapter's JSON cannot be read.
+    """
+    sizes = list(_option(server_arguments, "--chunk-size"))
+    adapters = [_json(value, "--l2-adapter", "type") for value in _option(server_arguments, "--l2-adapter")]
+    adapter = adapters[0] if adapters else {}
+    return LMCacheSettings(
+        connector=_connector(arguments),
+        chunk_size=_tokens(sizes[-1] if sizes else DEFAULT_CHUNK_SIZE),
+        remote_url=_adapter_url(adapter),
+        username=_secret(server_environment, "LMCACHE_RESP_USERNAME"),
+        password=_secret(server_environment, "LMCACHE_RESP_PASSWORD"),
+        extra_config=adapter,
+    )
+
+
+def _adapter_url(adapter: Mapping[str, Any]) -> str | None:
+    match adapter.get("type"):
+        case "resp":
+            return f"resp://{adapter['host']}:{adapter['port']}"
+        case "s3":
+            return str(adapter["s3_endpoint"])
+        case "fs":
+            return f"fs://{adapter['base_path']}"
+    return None
 
 
 def _extra_config(variable: str | None, config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -127,17 +173,37 @@ def _load(config_file: str | None) -> Mapping[str, Any]:
     return loaded
 
 
-def _connector(arguments: Sequence[str]) -> str | None:
-    for index, argument in enumerate(arguments):
-        if argument == CONNECTOR_OPTION and index + 1 < len(arguments):
-            return _connector_name(arguments[index + 1])
-        if argument.startswith(f"{CONNECTOR_OPTION}="):
-            return _connector_name(argument.split("=", 1)[1])
-    return None
-
-
-def _connector_name(value: str) -> str:
+def _tokens(chunk_size: object) -> int:
     try:
-        return str(json.loads(value)["kv_connector"])
+        return int(str(chunk_size))
+    except ValueError as error:
+        raise HarnessError(f"lmcache.chunkSize must be a number of tokens, not {chunk_size!r}") from error
+
+
+def _secret(environment: Mapping[str, str], name: str) -> str | None:
+    """A value as the chart's scripts read it: files made with an editor end in a line break."""
+    return environment.get(name, "").rstrip("\r\n") or None
+
+
+def _connector(arguments: Sequence[str]) -> str | None:
+    value = next(_option(arguments, CONNECTOR_OPTION), None)
+    return None if value is None else str(_json(value, CONNECTOR_OPTION, "kv_connector")["kv_connector"])
+
+
+def _option(arguments: Sequence[str], name: str) -> Iterator[str]:
+    """The values of an option, in either of its two spellings."""
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            yield arguments[index + 1]
+        elif argument.startswith(f"{name}="):
+            yield argument.split("=", 1)[1]
+
+
+def _json(value: str, option: str, needed: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(value)
+        document[needed]
     except (ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"{CONNECTOR_OPTION} must be JSON with kv_connector, not {value!r}") from error
+        raise HarnessError(f"{option} must be JSON with {needed}, not {value!r}") from error
+    found: Mapping[str, Any] = document
+    return found

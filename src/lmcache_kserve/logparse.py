@@ -2,7 +2,8 @@
 
 LMCache names the request in its lines by vLLM's id, which wraps the `X-Request-Id` header (`cmpl-<id>-0-<hex>`): a
 line belongs to a request when it contains the id. Lines are at INFO level. With tensor parallelism each worker writes
-its own store and retrieve lines.
+its own store and retrieve lines. In mode multiprocess the server writes the lines: its lookups carry the id, the stores
+and retrievals after them do not, and that a lookup found nothing is at DEBUG (the chart lets that one line through).
 """
 
 import re
@@ -27,6 +28,7 @@ class Event(Enum):
     """What a line reports."""
 
     LOOKUP = "lookup"
+    TIERS = "tiers"
     STORED = "stored"
     RETRIEVED = "retrieved"
 
@@ -38,7 +40,8 @@ class LineFormat:
     Attributes:
         event: what the line reports.
         versions: the LMCache versions that write it.
-        pattern: named groups `total`, `hit`, `computed`, `load`, `tokens`, as far as the line has them.
+        pattern: named groups `total`, `hit`, `chunks`, `computed`, `load`, `tokens`, `l1`, `l2`, as far as the line has
+            them.
         names_request: whether the line carries the request's id; one that does not belongs to the lookup before it.
     """
 
@@ -48,7 +51,9 @@ class LineFormat:
     names_request: bool = True
 
 
-# Sources: lmcache/integration/vllm/vllm_v1_adapter.py and lmcache/v1/cache_engine.py of each version.
+# Sources: lmcache/integration/vllm/vllm_v1_adapter.py and lmcache/v1/cache_engine.py of each version; for multiprocess
+# lmcache/v1/mp_observability/subscribers/logging/mp_server.py, lmcache/v1/distributed/storage_manager.py and
+# lmcache/v1/multiprocess/modules/*_transfer.py of 0.5.1 and 0.5.6.
 FORMATS: tuple[LineFormat, ...] = (
     LineFormat(
         Event.LOOKUP,
@@ -87,6 +92,31 @@ FORMATS: tuple[LineFormat, ...] = (
         "0.4.2 - 0.5.6",
         re.compile(r"\[req_id=\S+\] Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens"),
     ),
+    LineFormat(
+        Event.LOOKUP,
+        "multiprocess 0.5.1 - 0.5.6",
+        re.compile(r"MP lookup/prefetch end: session=\S+ found_count=(?P<chunks>\d+)"),
+    ),
+    LineFormat(
+        Event.TIERS,
+        "multiprocess 0.5.1 - 0.5.6",
+        re.compile(
+            r"Prefetch request completed \(L1\+L2\): \d+/\d+ retained keys \((?P<l1>\d+) L1, (?P<l2>\d+) L2\) in .*"
+            r"\(external_request_id="
+        ),
+    ),
+    LineFormat(
+        Event.STORED,
+        "multiprocess 0.5.1 - 0.5.6",
+        re.compile(r"Stored (?P<tokens>\d+) tokens in [\d.]+ seconds"),
+        names_request=False,
+    ),
+    LineFormat(
+        Event.RETRIEVED,
+        "multiprocess 0.5.1 - 0.5.6",
+        re.compile(r"Retrieved (?P<tokens>\d+) tokens in [\d.]+ seconds"),
+        names_request=False,
+    ),
 )
 
 
@@ -95,16 +125,24 @@ class Lookup:
     """The scheduler's question to LMCache: how many tokens of this prompt are cached.
 
     Attributes:
-        total_tokens: length of the prompt.
+        total_tokens: length of the prompt; None where the line does not say.
         hit_tokens: tokens found, in whole chunks; None while an asynchronous lookup has no answer yet.
         computed_tokens: tokens that vLLM's own prefix cache already holds; None where the version does not say.
         load_tokens: tokens to be loaded from LMCache; None where the line does not say.
     """
 
-    total_tokens: int
+    total_tokens: int | None
     hit_tokens: int | None
     computed_tokens: int | None = None
     load_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """Where a server of mode multiprocess found the objects of a request: in its own memory, or in the backend."""
+
+    l1_objects: int
+    l2_objects: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +153,13 @@ class RequestLog:
         lookup: the last lookup that had an answer, else the last one; None where there is no such line.
         stored_tokens: tokens written to LMCache, over all steps of a chunked prefill.
         retrieved_tokens: tokens loaded from LMCache; None where there is no such line.
+        tiers: where a server of mode multiprocess found it; None where there is no such line.
     """
 
     lookup: Lookup | None = None
     stored_tokens: int = 0
     retrieved_tokens: int | None = None
+    tiers: "Tiers | None" = None
 
     @property
     def hit_tokens(self) -> int:
@@ -127,9 +167,10 @@ class RequestLog:
         return (self.lookup.hit_tokens or 0) if self.lookup else 0
 
 
-def request_log(lines: Iterable[LogLine], request_id: str) -> RequestLog:
-    """Read from a replica's log what LMCache wrote about one request."""
+def request_log(lines: Iterable[LogLine], request_id: str, *, chunk_size: int) -> RequestLog:
+    """Read from a replica's log what LMCache wrote about one request; some lines count in chunks of `chunk_size`."""
     lookup: Lookup | None = None
+    tiers: Tiers | None = None
     stored = 0
     retrieved: int | None = None
     current = False
@@ -139,10 +180,14 @@ def request_log(lines: Iterable[LogLine], request_id: str) -> RequestLog:
             match = known.pattern.search(line.text)
             if not match:
                 continue
-            if known.event is Event.LOOKUP:
+            if known.event is Event.TIERS:
                 current = ours
                 if ours:
-                    seen = _lookup(match)
+                    tiers = Tiers(l1_objects=int(match["l1"]), l2_objects=int(match["l2"]))
+            elif known.event is Event.LOOKUP:
+                current = ours
+                if ours:
+                    seen = _lookup(match, chunk_size)
                     lookup = seen if seen.hit_tokens is not None or lookup is None else lookup
             elif ours or (current and not known.names_request):
                 tokens = int(match["tokens"])
@@ -151,11 +196,13 @@ def request_log(lines: Iterable[LogLine], request_id: str) -> RequestLog:
                 else:
                     retrieved = max(retrieved or 0, tokens)
             break
-    return RequestLog(lookup, stored, retrieved)
+    return RequestLog(lookup, stored, retrieved, tiers)
 
 
-def _lookup(match: re.Match[str]) -> Lookup:
+def _lookup(match: re.Match[str], chunk_size: int) -> Lookup:
     groups = match.groupdict()
+    if chunks := groups.get("chunks"):
+        return Lookup(total_tokens=None, hit_tokens=int(chunks) * chunk_size)
     return Lookup(
         total_tokens=int(groups["total"]),
         hit_tokens=_number(groups["hit"]),

@@ -1,6 +1,6 @@
 """Rendered Kubernetes objects, read strictly and found by kind and name."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -165,6 +165,11 @@ class Manifests:
                     spec = spec.get(step) if isinstance(spec, dict) else None
                 if isinstance(spec, dict):
                     yield manifest, spec
+
+
+def sidecars(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The init containers of a pod spec that stay: Kubernetes starts them in order and keeps them beside the others."""
+    return [container for container in spec.get("initContainers", ()) if container.get("restartPolicy") == "Always"]
 
 
 def dotted(path: Iterable[str | int]) -> str:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lmcache_kserve.client import CompletionClient
 from lmcache_kserve.errors import HarnessError
@@ -96,7 +96,7 @@ class Probe:
     def store(self, prompt: str, *, max_tokens: int) -> Pass:
         """Send a prompt and wait until the log says that all its whole chunks are stored."""
         sent = self.send(prompt, max_tokens=max_tokens)
-        wanted = full_chunk_tokens(sent.prompt_tokens, self._target.chunk_size)
+        wanted = full_chunk_tokens(sent.prompt_tokens, self.chunk_size)
         return self._with_log(sent, lambda log: log.lookup is not None and log.hit_tokens + log.stored_tokens >= wanted)
 
     def load(self, prompt: str, *, max_tokens: int) -> Pass:
@@ -106,13 +106,26 @@ class Probe:
             sent, lambda log: log.lookup is not None and (not log.hit_tokens or log.retrieved_tokens is not None)
         )
 
+    @property
+    def chunk_size(self) -> int:
+        """Tokens of one cached chunk."""
+        return self._target.chunk_size
+
+    def request_log(self, request_id: str, *, since: datetime | None = None) -> RequestLog:
+        """What the replica's log says about a request, in the lines at or after `since`.
+
+        Raises:
+            HarnessError: the log cannot be read.
+        """
+        return request_log(self.replica.logs(since=since), request_id, chunk_size=self.chunk_size)
+
     def _with_log(self, sent: Pass, complete: Callable[[RequestLog], bool]) -> Pass:
         """Attach what the log says once it is `complete`, or what it says when the time is up."""
         last = RequestLog()
 
         def ready() -> RequestLog | Pending:
             nonlocal last
-            last = request_log(self.replica.logs(since=sent.at - _CLOCK_SKEW), sent.request_id)
+            last = self.request_log(sent.request_id, since=sent.at - _CLOCK_SKEW)
             return last if complete(last) else Pending(str(last))
 
         try:

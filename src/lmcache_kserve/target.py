@@ -44,6 +44,10 @@ class Replica(Protocol):
         """Base of the OpenAI routes, without a trailing slash: `http://127.0.0.1:8080/v1`."""
 
     @property
+    def cache_server(self) -> str | None:
+        """The LMCache server that it uses in mode multiprocess, else None; replicas of one server share its memory."""
+
+    @property
     def arguments(self) -> Sequence[str]:
         """The server's command line as started."""
 
@@ -55,19 +59,29 @@ class Replica(Protocol):
         """The server's `/metrics` page in the Prometheus text format."""
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
-        """The server's log, across restarts of this replica, oldest line first; only lines at or after `since`."""
+        """The server's log and its LMCache server's, across restarts, oldest line first; only those from `since` on."""
 
 
-class Backend(Protocol):
-    """The remote cache backend of a release, where the target can reach into it."""
+class Interruptible(Protocol):
+    """A part of the release that its replicas cache with and that can be taken away for a while."""
 
     @property
     def type(self) -> str:
-        """The value of `remoteBackend.type`."""
+        """What it is, for people: the value of `remoteBackend.type`, or `lmcache server`."""
 
     @property
     def client_reconnects(self) -> bool:
-        """Whether LMCache's client finds the backend again after a restart (redis:// does, lm:// does not)."""
+        """Whether its clients find it again after a restart (redis:// does, lm:// does not)."""
+
+    def stop(self) -> None:
+        """Stop it as a failure would; what it held in memory is gone."""
+
+    def start(self) -> None:
+        """Start it again, unless it starts by itself, and return when it is ready."""
+
+
+class Backend(Interruptible, Protocol):
+    """The remote cache backend of a release, where the target can reach into it."""
 
     @property
     def controllable(self) -> bool:
@@ -75,12 +89,6 @@ class Backend(Protocol):
 
     def contents(self) -> Contents:
         """What the backend holds now."""
-
-    def stop(self) -> None:
-        """Stop the backend as a node failure would; what it held in memory is gone."""
-
-    def start(self) -> None:
-        """Start it again and return when it is ready."""
 
 
 class Target(Protocol):
@@ -109,6 +117,10 @@ class Target(Protocol):
     @property
     def backend(self) -> Backend | None:
         """The remote backend, or None for `remoteBackend.type: none`."""
+
+    @property
+    def cache_server(self) -> Interruptible | None:
+        """The LMCache server of the last replica in mode multiprocess, else None."""
 
     @property
     def backend_type(self) -> str:

@@ -59,9 +59,10 @@ class Traffic:
             future.result()
         answers = sorted(self._answers, key=lambda answer: answer.at)
         logs = {probe.name: self._log(probe) for probe, _ in self._work}
+        chunk_size = self._work[0][0].chunk_size
         return tuple(
             replace(answer, hit_tokens=log.lookup.hit_tokens)
-            if (log := request_log(logs[answer.replica], answer.request_id)).lookup
+            if (log := request_log(logs[answer.replica], answer.request_id, chunk_size=chunk_size)).lookup
             else answer
             for answer in answers
         )

@@ -32,6 +32,7 @@ CHECKS = (
     "identical-output",
     "ttft",
     "backend-outage",
+    "cache-server-outage",
     "replica-kill",
     "clean-logs",
 )
@@ -97,7 +98,7 @@ def _cross_replica_hit(evidence: Evidence, limits: Thresholds) -> Check:
     seeds = diagnosis.seeds(evidence)
     pairs = evidence.measured
     chunk = evidence.subject.chunk_size
-    faults = [fault for pair in pairs for fault in _hit_faults(pair, chunk, limits)]
+    faults = [fault for pair in pairs for fault in (*_hit_faults(pair, chunk, limits), *_tier_faults(evidence, pair))]
     if not pairs:
         faults.append(_not_run(evidence))
     if None in seeds.values() or len(set(seeds.values())) != 1:
@@ -136,6 +137,22 @@ def _hit_faults(pair: Pair, chunk: int, limits: Thresholds) -> list[str]:
     return faults + _warm_faults(where, pair.warm, chunk, limits)
 
 
+def _tier_faults(evidence: Evidence, pair: Pair) -> list[str]:
+    """What another server of mode multiprocess stored, a replica can only have from the backend."""
+    if evidence.subject.mode != "multiprocess" or evidence.share_a_server((pair.cold.replica, pair.warm.replica)):
+        return []
+    where = f"prompt {pair.index + 1}"
+    tiers = pair.warm.log.tiers if isinstance(pair.warm.log, RequestLog) else None
+    if tiers is None:
+        return [f"{where}: the server of {pair.warm.replica} logged no tier of the hit"]
+    if tiers.l1_objects or not tiers.l2_objects:
+        l1, l2 = tiers.l1_objects, tiers.l2_objects
+        return [
+            f"{where}: {l1} objects came from the memory of {pair.warm.replica}'s own server, {l2} from the backend"
+        ]
+    return []
+
+
 def _warm_faults(where: str, warm: Pass, chunk: int, limits: Thresholds) -> list[str]:
     if not isinstance(warm.log, RequestLog):
         return [f"{where}: {_why(warm.log)}"]
@@ -161,9 +178,15 @@ def _hit_facts(pair: Pair) -> dict[str, Any]:
         "warm_replica": pair.warm.replica,
         "warm_request_id": pair.warm.request_id,
         "warm_hit_tokens": pair.warm.hit_tokens,
+        "warm_tiers": _tiers(pair.warm.log),
         "retrieved_tokens": pair.warm.log.retrieved_tokens if isinstance(pair.warm.log, RequestLog) else None,
         "prompt_tokens": pair.warm.prompt_tokens,
     }
+
+
+def _tiers(log: object) -> dict[str, int] | None:
+    tiers = log.tiers if isinstance(log, RequestLog) else None
+    return {"l1_objects": tiers.l1_objects, "l2_objects": tiers.l2_objects} if tiers else None
 
 
 def _restart_hit(evidence: Evidence, limits: Thresholds) -> Check:
@@ -298,7 +321,14 @@ def _ttft(evidence: Evidence, limits: Thresholds) -> Check:
 
 
 def _backend_outage(evidence: Evidence, _limits: Thresholds) -> Check:
-    name, seen = "backend-outage", evidence.outage
+    return _outage(evidence, "backend-outage", evidence.outage, "the backend")
+
+
+def _cache_server_outage(evidence: Evidence, _limits: Thresholds) -> Check:
+    return _outage(evidence, "cache-server-outage", evidence.server_outage, "an LMCache server")
+
+
+def _outage(evidence: Evidence, name: str, seen: Outage | Unreadable | None, what: str) -> Check:
     if not isinstance(seen, Outage):
         return _unread(name, evidence, seen)
     during = [answer for answer in seen.answers if answer.phase == "during"]
@@ -306,7 +336,7 @@ def _backend_outage(evidence: Evidence, _limits: Thresholds) -> Check:
     silent = {facts.name for facts in evidence.engines} - {answer.replica for answer in during}
     faults += [f"{replica} was not asked during the outage" for replica in sorted(silent)]
     if seen.client_reconnects and seen.hits_returned_s is None:
-        faults.append(f"hits did not return after the backend was back ({seen.probes} fresh prompts tried)")
+        faults.append(f"hits did not return after {what} was back ({seen.probes} fresh prompts tried)")
     if seen.hits_returned_s is not None:
         back = f"hits were back {seen.hits_returned_s:.1f} s after it was."
     else:
@@ -315,7 +345,7 @@ def _backend_outage(evidence: Evidence, _limits: Thresholds) -> Check:
         id=name,
         passed=not faults,
         observed=_first(faults)
-        or f"All {len(seen.answers)} requests, {len(during)} of them during {seen.down_s:.1f} s without the backend, "
+        or f"All {len(seen.answers)} requests, {len(during)} of them during {seen.down_s:.1f} s without {what}, "
         f"were answered correctly; {back}",
         evidence={
             **_answer_facts(seen.answers),
@@ -485,6 +515,7 @@ _JUDGES: Mapping[str, Callable[[Evidence, Thresholds], Check]] = {
     "identical-output": _identical_output,
     "ttft": _ttft,
     "backend-outage": _backend_outage,
+    "cache-server-outage": _cache_server_outage,
     "replica-kill": _replica_kill,
     "clean-logs": _clean_logs,
 }

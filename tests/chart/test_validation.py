@@ -518,7 +518,69 @@ BACKENDS |= {
     }.items()
 }
 
-PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS
+def multiprocess(
+    *named: str, values: dict[str, Any] | None = None, lmcache: dict[str, Any] | None = None, **mode: Any
+) -> Problem:
+    """A problem of mode multiprocess; names that start with a dot are below its values."""
+    paths = (f"lmcache.multiprocess{name}" if name.startswith(".") else name for name in named)
+    return problem(*paths, lmcache={"mode": "multiprocess", "multiprocess": mode, **(lmcache or {})}, **(values or {}))
+
+
+CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}}
+
+MULTIPROCESS = {
+    "a sidecar in Knative": multiprocess(".placement", values=KNATIVE),
+    "the other mode's configuration": multiprocess("lmcache.config", ".extraArgs", lmcache={"config": {"a": 1}}),
+    "the other mode's disk tier": multiprocess(
+        "lmcache.localDisk.enabled", "lmcache.mode", lmcache={"localDisk": {"enabled": True, "sizeGB": 1}}
+    ),
+    "the other mode's tags": multiprocess("lmcache.adaptersByTag", lmcache={"adaptersByTag": True}),
+    "the other mode's compression": multiprocess("lmcache.serde", lmcache={"serde": "cachegen"}),
+    "a tag of the server without a repository": multiprocess(".image.repository", image={"tag": "1"}),
+    "a repository of the server without a tag": multiprocess(".image.tag", image={"repository": "example.com/a"}),
+    "a port that the engine has": multiprocess(".port", "runtime.port", port=8080),
+    "one port for two": multiprocess(".port", "lmcache.multiprocess.httpPort", port=8081),
+    "a server without a memory limit": multiprocess(".resources.limits.memory", resources={"limits": {"memory": None}}),
+    "a memory limit below L1 and the server": multiprocess(
+        ".resources.limits.memory", "lmcache.multiprocess.l1.sizeGB", l1={"sizeGB": 7}
+    ),
+    "a dead server noticed too late": multiprocess(".mqTimeoutSeconds", ".heartbeatSeconds", heartbeatSeconds=15),
+    "a server that reads GPU memory without one": multiprocess(
+        ".transferMode", "predictor.gpu.count", transferMode="lmcache_driven", values=CPU
+    ),
+    "a server that reads the memory of other GPUs": multiprocess(
+        ".transferMode",
+        "amd.com/gpu",
+        values={"predictor": {"gpu": {"count": 1, "resourceName": "amd.com/gpu"}}},
+    ),
+    "pods that share no memory": multiprocess(
+        ".isolatedIpc", ".hostSharedMemory", placement="daemonset", isolatedIpc=False
+    ),
+    "the node's memory for a sidecar": multiprocess(".hostSharedMemory", hostSharedMemory=True),
+    "an argument that has a value of its own": multiprocess(
+        ".extraArgs[0]", "lmcache.multiprocess.l1.sizeGB", extraArgs=["--l1-size-gb=3"]
+    ),
+    "an argument that runs code": multiprocess(".extraArgs[0]", extraArgs=["--run-script-api-enabled"]),
+    "a variable that the backend sets": multiprocess(
+        ".env[0]", "remoteBackend", env=[{"name": "LMCACHE_RESP_PASSWORD", "value": "a"}]
+    ),
+    "a backend without an adapter": multiprocess(
+        "remoteBackend.type", "lmcache.mode", values={"remoteBackend": {"type": "lmcache-server"}}
+    ),
+} | {
+    f"{kind}: {what}": multiprocess(
+        f"remoteBackend.{kind}.external.{name}",
+        "lmcache.mode",
+        values=remote_backend(kind, deploy=False, external={"endpoint": "a:6379", **external}, auth=SECRET),
+    )
+    for kind in ("redis", "valkey")
+    for what, name, external in (
+        ("TLS for a client without", "tls.enabled", {"tls": {"enabled": True}}),
+        ("a database for a client without", "database", {"database": 1}),
+    )
+}
+
+PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS | MULTIPROCESS
 
 # Rules that no values reach, because the schema refuses those values first.
 BEHIND_THE_SCHEMA = ("is no type that this chart has",)
@@ -625,6 +687,17 @@ WORKING: dict[str, dict[str, Any]] = {
         "lmcache": {"adaptersByTag": True},
     },
     "the largest seed": {"lmcache": {"hashSeed": 4294967295}},
+    "hybrid memory with a server": {
+        "model": {"hybridMemory": True, "extraArgs": ["--no-disable-hybrid-kv-cache-manager"]},
+        "lmcache": {"mode": "multiprocess"},
+    },
+    "a server on each node in Knative": {
+        **KNATIVE,
+        "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
+    },
+    "a server with too little memory for in-process": {
+        "lmcache": {"mode": "multiprocess", "localCpu": {"sizeGB": 100}},
+    },
     "a word that is no Boolean": {"lmcache": {"config": {"cache_policy": "LRU"}}},
     "a variable of LMCache that the file lacks": {"predictor": variable(name="LMCACHE_BLEND_CHECK_LAYERS", value="1")},
 }

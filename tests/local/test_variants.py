@@ -20,31 +20,40 @@ ALL = {
     "replica-kill",
     "clean-logs",
 }
+SERVER = {"cache-server-outage"}
+NODE = ("lmcache.mode=multiprocess", "lmcache.multiprocess.placement=daemonset")
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "checks"),
     [
-        pytest.param(("remoteBackend.type=lmcache-server",), id="lmcache-server"),
-        pytest.param(("lmcache.localCpu.enabled=false",), id="cpu-tier-off"),
-        pytest.param(("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"), id="disk-tier"),
-        pytest.param(("lmcache.configStyle=env", "remoteBackend.type=valkey"), id="env-style-valkey"),
-        pytest.param(("remoteBackend.type=filesystem",), id="filesystem"),
+        pytest.param(("remoteBackend.type=lmcache-server",), ALL, id="lmcache-server"),
+        pytest.param(("lmcache.localCpu.enabled=false",), ALL, id="cpu-tier-off"),
+        pytest.param(("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"), ALL, id="disk-tier"),
+        pytest.param(("lmcache.configStyle=env", "remoteBackend.type=valkey"), ALL, id="env-style-valkey"),
+        # Nobody can stop a folder.
+        pytest.param(("remoteBackend.type=filesystem",), ALL - {"backend-outage"}, id="filesystem"),
         pytest.param(
             (
                 "remoteBackend.type=mooncake",
                 "remoteBackend.mooncake.localBuffer=256Mi",
                 "remoteBackend.mooncake.store.segmentSize=1Gi",
             ),
+            ALL,
             id="mooncake",
+        ),
+        pytest.param(("lmcache.mode=multiprocess",), ALL | SERVER, id="multiprocess"),
+        pytest.param(
+            (*NODE, "remoteBackend.type=none"),
+            ALL - {"backend-grew", "backend-outage"} | SERVER,
+            id="multiprocess-daemonset",
         ),
     ],
 )
-def test_every_check_passes(demo: Demo, settings: tuple[str, ...]) -> None:
+def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: set[str]) -> None:
     outcome = demo(*QUICK, *(argument for setting in settings for argument in ("--set", setting)))
     assert outcome.code == 0, outcome.output
-    # Nobody can stop a folder.
-    assert outcome.passed == ALL - ({"backend-outage"} if "remoteBackend.type=filesystem" in settings else set())
+    assert outcome.passed == checks
     assert outcome.report
     tested = yaml.safe_load((resources.chart_path() / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
     for name in ("vllm", "lmcache"):

@@ -252,7 +252,8 @@ def test_without_a_shared_backend_the_same_replica_is_asked_again_and_the_rest_i
 
     assert seen.failed == {}
     assert all(pair.cold.replica == pair.warm.replica for pair in seen.evidence.pairs)
-    assert set(seen.evidence.not_applicable) == {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
+    nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
+    assert set(seen.evidence.not_applicable) == nothing_shared | {"cache-server-outage"}
     assert isinstance(seen.evidence.external_hits, ExternalHits)
 
 
@@ -339,12 +340,53 @@ def test_without_faults_the_service_is_left_alone_and_the_reasons_are_given() ->
         assert ports == [replica.port for replica in target.replicas]
         assert target.store.keys
     assert seen.failed == {}
-    assert set(seen.evidence.not_applicable) == {"restart-hit", "backend-outage", "replica-kill"}
+    provoked = {"restart-hit", "backend-outage", "cache-server-outage", "replica-kill"}
+    assert set(seen.evidence.not_applicable) == provoked
     assert "--no-faults" in seen.evidence.not_applicable["replica-kill"]
 
 
 def test_a_backend_that_others_run_is_not_interrupted() -> None:
     seen = run(runs_backend=False)
     assert seen.failed == {}
-    assert set(seen.evidence.not_applicable) == {"backend-outage"}
+    assert set(seen.evidence.not_applicable) == {"backend-outage", "cache-server-outage"}
     assert seen.evidence.outage is None
+
+
+class TestMultiprocess:
+    def test_replicas_with_servers_of_their_own_pass_every_check(self) -> None:
+        seen = run(mode="multiprocess")
+
+        assert seen.failed == {}
+        assert seen.evidence.not_applicable == {}
+        assert isinstance(seen.evidence.server_outage, Outage)
+        assert seen.checks["cross-replica-hit"].evidence["passes"][0]["warm_tiers"]["l1_objects"] == 0
+
+    def test_a_hit_from_the_memory_of_a_server_that_did_not_store_it_is_no_proof(self) -> None:
+        seen = run(Faults(tiers_swapped=True), mode="multiprocess")
+
+        assert "objects came from the memory of predictor-1's own server" in seen.failed["cross-replica-hit"]
+
+    def test_replicas_of_one_server_share_its_memory_without_a_backend(self) -> None:
+        seen = run(mode="multiprocess", shares_server=True, backend="none")
+
+        assert seen.failed == {}
+        assert set(seen.evidence.not_applicable) == {"backend-grew", "backend-outage"}
+        assert all(pair.cold.replica != pair.warm.replica for pair in seen.evidence.pairs)
+
+    def test_servers_without_a_backend_share_nothing(self) -> None:
+        seen = run(mode="multiprocess", backend="none")
+
+        assert seen.failed == {}
+        nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
+        assert set(seen.evidence.not_applicable) == nothing_shared
+        assert isinstance(seen.evidence.server_outage, Outage)
+
+    def test_a_server_whose_engine_does_not_come_back_fails(self) -> None:
+        seen = run(Faults(server_stays_dead=True), mode="multiprocess")
+
+        assert "Hits did not return after an LMCache server was back" in seen.failed["cache-server-outage"]
+
+    def test_a_server_that_logs_no_requests_is_named_as_the_cause(self) -> None:
+        seen = run(Faults(no_lines=True), mode="multiprocess")
+
+        assert "lmcache.multiprocess.logRequests" in seen.failed["cross-replica-hit"]

@@ -1,7 +1,7 @@
 import pytest
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import read_settings
+from lmcache_kserve.lmcache import read_server_settings, read_settings
 
 CONNECTOR = '{"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}'
 
@@ -65,7 +65,7 @@ def test_another_backend_has_no_bucket() -> None:
 )
 def test_a_client_of_redis_finds_the_server_of_either_client_of_lmcache(file: str, url: str, keys: int) -> None:
     settings = read_settings([], {}, config_file=file)
-    assert (settings.redis_url, settings.keys_per_chunk) == (url, keys)
+    assert (settings.redis_url, settings.entries_per_chunk) == (url, keys)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,34 @@ def test_a_client_of_redis_finds_the_server_of_either_client_of_lmcache(file: st
 )
 def test_the_shared_folder_is_read_from_either_form(file: str, folder: str | None) -> None:
     assert read_settings([], {}, config_file=file).shared_folder == folder
+def test_credentials_are_read_as_the_launcher_reads_them() -> None:
+    environment = {"REMOTE_BACKEND_USERNAME": "cache", "REMOTE_BACKEND_PASSWORD": "secret\r\n"}
+    settings = read_settings([], environment, config_file=None)
+    assert (settings.username, settings.password) == ("cache", "secret")
+    assert "secret" not in repr(settings)
+
+
+SERVER = ["python3", "mp_server.py", "--", "--chunk-size=128", "--l2-adapter"]
+RESP = '{"type":"resp","host":"cache","port":6379}'
+
+
+def test_in_mode_multiprocess_the_server_holds_the_settings() -> None:
+    connector = '{"kv_connector":"LMCacheMPConnector"}'
+    settings = read_server_settings(
+        ["--kv-transfer-config", connector], [*SERVER, RESP], {"LMCACHE_RESP_PASSWORD": "secret\n"}
+    )
+    assert (settings.connector, settings.chunk_size) == ("LMCacheMPConnector", 128)
+    assert (settings.remote_url, settings.username, settings.password) == ("resp://cache:6379", None, "secret")
+
+
+def test_a_server_without_a_redis_adapter_has_no_remote_backend() -> None:
+    assert read_server_settings([], [*SERVER, '{"type":"fs","base_path":"/a"}'], {}).remote_url is None
+    assert read_server_settings([], ["lmcache", "server"], {}).chunk_size == 256
+
+
+def test_an_adapter_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(HarnessError, match="--l2-adapter must be JSON with type"):
+        read_server_settings([], [*SERVER, "{}"], {})
 
 
 @pytest.mark.parametrize(

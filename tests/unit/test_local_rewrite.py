@@ -1,3 +1,6 @@
+import json
+from typing import Any
+
 import pytest
 
 from lmcache_kserve.errors import HarnessError
@@ -28,6 +31,43 @@ ADDRESSES = Addresses(
 )
 def test_service_names_become_loopback_addresses(written: str, local: str) -> None:
     assert ADDRESSES.rewrite(written) == local
+
+
+@pytest.mark.parametrize(
+    ("written", "local"),
+    [
+        ('{"type":"resp","host":"cache-redis.models.svc","port":6379}', {"host": "127.0.0.1", "port": 41000}),
+        ('{"lmcache.mp.host":"tcp://127.0.0.1","lmcache.mp.port":5555}', {"host": "tcp://127.0.0.1", "port": 45001}),
+        ('{"lmcache.mp.host":"tcp://localhost","lmcache.mp.port":5555}', {"host": "tcp://127.0.0.1", "port": 45001}),
+        ('{"a.host":"tcp://cache.models.svc","a.port":80}', {"host": "tcp://127.0.0.1", "port": 41001}),
+        ('{"host":"elsewhere.example.com","port":6379}', {"host": "elsewhere.example.com", "port": 6379}),
+    ],
+)
+def test_a_host_and_a_port_that_are_two_values_of_json_move_together(written: str, local: dict[str, Any]) -> None:
+    rewriter = Rewriter(addresses=ADDRESSES, pod_ports={5555: 45001})
+    for text, path in ((written, []), (f'{{"deep":[{written}]}}', ["deep", 0])):
+        moved = json.loads(rewriter.argument(text))
+        for step in path:
+            moved = moved[step]
+        assert {key.rpartition(".")[2]: value for key, value in moved.items() if key != "type"} == local
+
+
+def test_what_only_looks_like_json_is_text() -> None:
+    assert Rewriter(addresses=ADDRESSES).argument("{cache:80}") == "{127.0.0.1:41001}"
+
+
+@pytest.mark.parametrize(
+    ("written", "local"),
+    [
+        ("http://localhost:5555/a", "http://127.0.0.1:45001/a"),
+        ("127.0.0.1:5555", "127.0.0.1:45001"),
+        ("127.0.0.1:5556", "127.0.0.1:5556"),
+        ("mylocalhost:5555", "mylocalhost:5555"),
+        ("0.0.0.0:5555", "0.0.0.0:5555"),
+    ],
+)
+def test_containers_of_a_pod_find_each_other_on_the_loopback_address(written: str, local: str) -> None:
+    assert Rewriter(addresses=ADDRESSES, pod_ports={5555: 45001}).text(written) == local
 
 
 def test_a_service_port_that_does_not_exist_is_refused() -> None:

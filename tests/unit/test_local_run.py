@@ -270,3 +270,48 @@ def test_hooks_are_no_part_of_a_running_release() -> None:
     pod_without_hook = hook | {"metadata": {"name": "test"}}
     with pytest.raises(HarnessError, match="Pod/test cannot run as local processes"):
         plan_pods(Manifests(objects=(pod_without_hook, service, runtime), text=""))
+
+
+STAYING = {
+    "name": "beside",
+    "args": ["8081"],
+    "ports": [{"name": "beside", "containerPort": 8081}],
+    "startupProbe": {"httpGet": {"port": "beside", "path": "/"}, "periodSeconds": 1, "failureThreshold": 20},
+    "restartPolicy": "Always",
+}
+
+
+def test_a_sidecar_runs_before_and_beside_the_containers_and_has_a_port_of_its_own(started: Any) -> None:
+    reads = "import sys, urllib.request as u; print(u.urlopen('http://' + sys.argv[1]).read().decode(), flush=True)"
+    asks = {
+        "name": "asks",
+        "image": "server:1",
+        "command": ["python3", "-c", reads],
+        "args": ["localhost:8081"],
+    }
+    pod = started(plan(container(), init=[container(**STAYING), asks]))
+    assert read(pod).startswith("hello")
+    beside = pod.local_port(8081)
+    assert beside not in {8081, pod.local_port(8080)}
+    assert httpx2.get(f"http://127.0.0.1:{beside}", trust_env=False).text.startswith("hello")
+    assert pod.container_log("asks").lines()[-1].text.startswith("hello")
+
+
+def test_a_sidecar_that_ended_is_started_again_at_the_same_port_while_the_others_go_on(started: Any) -> None:
+    sidecar = container(**STAYING)
+    pod = started(plan(container(), init=[sidecar]))
+    address = f"http://127.0.0.1:{pod.local_port(8081)}"
+    pod.kill_container(sidecar)
+    with pytest.raises(httpx2.HTTPError):
+        httpx2.get(address, trust_env=False)
+    assert read(pod).startswith("hello")
+    pod.start_container(sidecar)
+    assert httpx2.get(address, trust_env=False).text.startswith("hello")
+
+
+def test_the_sidecars_end_with_the_pod(started: Any) -> None:
+    pod = started(plan(container(), init=[container(**STAYING)]))
+    address = f"http://127.0.0.1:{pod.local_port(8081)}"
+    pod.kill()
+    with pytest.raises(httpx2.HTTPError):
+        httpx2.get(address, trust_env=False)

@@ -7,6 +7,7 @@ from lmcache_kserve.logparse import (
     Event,
     Lookup,
     RequestLog,
+    Tiers,
     counter,
     plain,
     redact,
@@ -41,6 +42,18 @@ LINES = {
     ],
 }
 
+_SERVER = "\x1b[32;20m[2026-11-25 03:15:59,162] LMCache INFO:\x1b[0m"
+_DEBUG = "\x1b[1m[2026-11-25 03:15:59,163] LMCache DEBUG:\x1b[0m"
+_MODULE = "lmcache.v1.multiprocess.modules.engine_driven_transfer"
+_TIERS = "Prefetch request completed (L1+L2): 12/12 retained keys (0 L1, 12 L2) in 55.3 ms"
+# In the order in which the server of mode multiprocess prints them: a hit of 12 chunks, one of the rest is stored.
+MULTIPROCESS = [
+    f"{_SERVER} {_TIERS} (external_request_id={TRACE}, prefetch_request_id=9) \x1b[3m(storage_manager.py:651)\x1b[0m",
+    f"{_DEBUG} MP lookup/prefetch end: session={TRACE} found_count=12 \x1b[3m(mp_server.py:73:lmcache)\x1b[0m",
+    f"{_SERVER} Retrieved 3072 tokens in 0.006 seconds \x1b[3m(engine_driven_transfer.py:514:{_MODULE})\x1b[0m",
+    f"{_SERVER} Stored 256 tokens in 0.146 seconds \x1b[3m(engine_driven_transfer.py:447:{_MODULE})\x1b[0m",
+]
+
 
 def lines(*texts: str) -> list[LogLine]:
     return [LogLine(datetime(2026, 11, 24, tzinfo=UTC), text) for text in texts]
@@ -48,7 +61,7 @@ def lines(*texts: str) -> list[LogLine]:
 
 @pytest.mark.parametrize("version", LINES)
 def test_what_a_version_logs_about_a_request_is_read(version: str) -> None:
-    log = request_log(lines(*LINES[version]), ID)
+    log = request_log(lines(*LINES[version]), ID, chunk_size=256)
 
     assert log.lookup is not None
     assert (log.lookup.total_tokens, log.lookup.hit_tokens) == (3217, 3072)
@@ -57,7 +70,7 @@ def test_what_a_version_logs_about_a_request_is_read(version: str) -> None:
 
 
 def test_each_format_of_the_table_matches_exactly_one_line_of_a_version() -> None:
-    every = [text for texts in LINES.values() for text in texts]
+    every = [text for texts in (*LINES.values(), MULTIPROCESS) for text in texts]
 
     for known in FORMATS:
         assert any(known.pattern.search(text) for text in every), known
@@ -69,19 +82,19 @@ def test_each_format_of_the_table_matches_exactly_one_line_of_a_version() -> Non
 def test_lines_of_another_request_are_not_taken_for_ours(version: str) -> None:
     other = ID.replace("42", "43")
 
-    assert request_log(lines(*LINES[version]), other) == RequestLog()
+    assert request_log(lines(*LINES[version]), other, chunk_size=256) == RequestLog()
 
 
 def test_an_old_retrieve_line_without_an_id_belongs_to_the_lookup_before_it() -> None:
     foreign = LINES["0.3.9"][0].replace(ID, "someone-else")
-    log = request_log(lines(LINES["0.3.9"][0], foreign, LINES["0.3.9"][1]), ID)
+    log = request_log(lines(LINES["0.3.9"][0], foreign, LINES["0.3.9"][1]), ID, chunk_size=256)
 
     assert log.retrieved_tokens is None
 
 
 def test_stores_of_a_chunked_prefill_add_up() -> None:
     store = "[req_id={}] Stored {} out of total {} tokens. size: 0.1 GB"
-    log = request_log(lines(store.format(TRACE, 2048, 2048), store.format(TRACE, 1024, 1169)), ID)
+    log = request_log(lines(store.format(TRACE, 2048, 2048), store.format(TRACE, 1024, 1169)), ID, chunk_size=256)
 
     assert log.stored_tokens == 3072
 
@@ -90,8 +103,8 @@ def test_an_asynchronous_lookup_counts_once_it_has_an_answer() -> None:
     ask = f"Reqid: {TRACE}, Total tokens 3217, Inference Engine computed tokens: 0, LMCache hit tokens: "
     pending, answered = f"{ask}None.", f"{ask}512, need to load: 512"
 
-    assert request_log(lines(pending), ID).lookup == Lookup(3217, None, 0)
-    assert request_log(lines(pending, answered, pending), ID).hit_tokens == 512
+    assert request_log(lines(pending), ID, chunk_size=256).lookup == Lookup(3217, None, 0)
+    assert request_log(lines(pending, answered, pending), ID, chunk_size=256).hit_tokens == 512
 
 
 def test_a_hit_below_the_least_load_is_a_lookup_with_its_load() -> None:
@@ -100,7 +113,28 @@ def test_a_hit_below_the_least_load_is_a_lookup_with_its_load() -> None:
         "but need to load: 72 < min_retrieve 256, skip retrieve but record for save skip"
     )
 
-    assert request_log(lines(text), ID).lookup == Lookup(3217, 3072, 3000, 72)
+    assert request_log(lines(text), ID, chunk_size=256).lookup == Lookup(3217, 3072, 3000, 72)
+
+
+def test_what_a_server_of_mode_multiprocess_logs_about_a_request_is_read() -> None:
+    log = request_log(lines(*MULTIPROCESS), ID, chunk_size=256)
+
+    assert log == RequestLog(Lookup(None, 3072), 256, 3072, Tiers(l1_objects=0, l2_objects=12))
+
+
+def test_a_servers_lookup_that_found_nothing_is_a_lookup() -> None:
+    found = f"MP lookup/prefetch end: session={TRACE} found_count=0 (mp_server.py:73)"
+    log = request_log(lines(found, MULTIPROCESS[3]), ID, chunk_size=256)
+
+    assert log == RequestLog(Lookup(None, 0), 256)
+
+
+def test_what_a_server_loads_belongs_to_the_lookup_before_it() -> None:
+    foreign = [text.replace(ID, "someone-else") for text in MULTIPROCESS]
+
+    assert request_log(lines(*MULTIPROCESS[:2], *foreign), ID, chunk_size=256).retrieved_tokens is None
+    assert request_log(lines(*foreign, *MULTIPROCESS[:2]), ID, chunk_size=256).retrieved_tokens is None
+    assert request_log(lines(*foreign), ID, chunk_size=256) == RequestLog()
 
 
 def test_every_event_has_a_format_for_the_tested_version() -> None:

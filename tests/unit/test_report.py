@@ -33,6 +33,7 @@ def stopped() -> Evidence:
         stopped="no cross-replica hit",
         replicas=(facts("predictor-0"), bare),
         kill=None,
+        server_outage=None,
         outage=None,
     )
 
@@ -177,7 +178,7 @@ def test_the_page_shows_a_plot_that_follows_its_colours() -> None:
 def test_the_page_of_a_failed_proof_says_why_first() -> None:
     text = render_html(report(stopped()))
 
-    assert "5 of 9 checks failed" in text
+    assert "6 of 10 checks failed" in text
     assert text.index("Why it failed") < text.index("<h2>Checks</h2>")
     assert text.count("PYTHONHASHSEED is not set on predictor-1: chunk keys") == 1
     assert "<svg" not in text
@@ -214,14 +215,14 @@ def test_junit_has_a_case_for_each_check_and_skips_what_does_not_apply() -> None
 
     assert suite is not None
     assert [case.get("name") for case in suite] == list(CHECKS)
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("9", "0", "4")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("10", "0", "4")
 
 
 def test_junit_tells_a_failure_with_its_cause() -> None:
     root = ET.fromstring(render_junit(report(stopped())).encode())  # noqa: S314 - our own
     failures = root.findall(".//failure")
 
-    assert len(failures) == 5
+    assert len(failures) == 6
     assert "PYTHONHASHSEED" in (failures[0].text or "")
 
 
@@ -230,14 +231,14 @@ def test_the_terminal_shows_each_check_and_the_numbers() -> None:
 
     assert all(name in text for name in CHECKS)
     assert "cold overhead 1.03 (noise 0.97)" in text
-    assert "All 9 checks passed." in text
+    assert "All 10 checks passed." in text
 
 
 def test_the_terminal_names_a_cause_once_although_it_fails_several_checks() -> None:
     text = shown(report(stopped()))
 
     assert text.count("PYTHONHASHSEED is not set") == 1
-    assert "5 of 9 checks failed" in text
+    assert "6 of 10 checks failed" in text
 
 
 def test_a_report_without_any_check_is_not_a_passed_one() -> None:

@@ -16,7 +16,7 @@ from lmcache_kserve.evidence import (
     Restart,
     Unreadable,
 )
-from lmcache_kserve.logparse import Lookup, RequestLog
+from lmcache_kserve.logparse import Lookup, RequestLog, Tiers
 from lmcache_kserve.target import Contents, LogLine
 from lmcache_kserve.verdict import CHECKS, Check, Thresholds, judge
 
@@ -57,7 +57,31 @@ def test_the_same_evidence_always_gives_the_same_verdict() -> None:
     assert judge(evidence()) == judge(evidence())
 
 
+def in_servers(*servers: str, tiers: Tiers | None) -> Evidence:
+    """Mode multiprocess with these servers; warm passes found what `tiers` says."""
+    good = evidence()
+    engines = [replace(one, cache_server=server) for one, server in zip(good.engines, servers, strict=True)]
+    warm = replace(WARM, tiers=tiers)
+    return replace(
+        good,
+        subject=replace(good.subject, mode="multiprocess"),
+        replicas=(*engines, *(one for one in good.replicas if one.role != "replica")),
+        pairs=tuple(replace(one, warm=replace(one.warm, log=warm)) for one in good.pairs),
+    )
+
+
 class TestCrossReplicaHit:
+    def test_a_hit_between_servers_has_to_come_from_the_backend(self) -> None:
+        assert "cross-replica-hit" not in failed(in_servers("a", "b", tiers=Tiers(0, 11)))
+        assert "0 from the backend" in failed(in_servers("a", "b", tiers=Tiers(11, 0)))["cross-replica-hit"]
+        assert "10 from the backend" in failed(in_servers("a", "b", tiers=Tiers(1, 10)))["cross-replica-hit"]
+
+    def test_a_hit_between_servers_without_a_word_about_its_tier_fails(self) -> None:
+        assert "logged no tier" in failed(in_servers("a", "b", tiers=None))["cross-replica-hit"]
+
+    def test_replicas_of_one_server_may_hit_in_its_memory(self) -> None:
+        assert "cross-replica-hit" not in failed(in_servers("a", "a", tiers=Tiers(11, 0)))
+
     def test_a_hit_of_less_than_its_share_of_the_full_chunks_fails(self) -> None:
         short = RequestLog(Lookup(PROMPT_TOKENS, 2560, 0, 2560), 0, 2560)
 

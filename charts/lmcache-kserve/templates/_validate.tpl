@@ -5,7 +5,7 @@ one render are reported together, so that a user corrects them in one go. templa
 
 {{- define "lmcache-kserve.validate" -}}
 {{- $problems := list -}}
-{{- range list "names" "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" "lmcache" "lmcacheConfig" "memory" "disk" "remoteBackend" -}}
+{{- range list "names" "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" "lmcache" "lmcacheConfig" "memory" "disk" "multiprocess" "remoteBackend" -}}
   {{- range include (printf "lmcache-kserve.validate.%s" .) $ | splitList "\n" -}}
     {{- if trim . }}{{ $problems = append $problems (printf "  - %s" (trim .)) }}{{ end -}}
   {{- end -}}
@@ -59,8 +59,8 @@ model.extraArgs[{{ $index }}]: the chart sets --kv-transfer-config; use lmcache.
 {{- if and $.Values.lmcache.enabled (hasPrefix "--kv-offloading-" $option) }}
 model.extraArgs[{{ $index }}]: {{ $option }} starts another KV-cache connector beside LMCache; remove it or set lmcache.enabled to false
 {{- end }}
-{{- if and $.Values.lmcache.enabled (eq $option "--no-disable-hybrid-kv-cache-manager") }}
-model.extraArgs[{{ $index }}]: LMCache's in-process connector does not work with hybrid memory; remove {{ $option }} or set lmcache.enabled to false
+{{- if and (include "lmcache-kserve.lmcache.inProcess" $) (eq $option "--no-disable-hybrid-kv-cache-manager") }}
+model.extraArgs[{{ $index }}]: LMCache's in-process connector does not work with hybrid memory; remove {{ $option }} or use lmcache.mode multiprocess
 {{- end }}
 {{- if and $.Values.lmcache.enabled (not $.Values.lmcache.adaptersByTag) (has $option (list "--enable-lora" "--lora-modules" "--default-mm-loras")) }}
 model.extraArgs[{{ $index }}]: {{ $option }}: LMCache's keys do not name the adapter, so one adapter would be answered with another's prefix; serve each merged into its model, or set lmcache.adaptersByTag when every request names its adapter
@@ -79,8 +79,8 @@ model.extraArgs[{{ $index }}]: {{ $option }} is set through {{ . }}
 {{ $value }}: contains {{ "{{" | quote }}, which KServe runs as a template
 {{- end }}
 {{- end }}
-{{- if and .Values.model.hybridMemory .Values.lmcache.enabled (eq .Values.lmcache.mode "in-process") }}
-model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work with models of hybrid memory; set lmcache.enabled to false
+{{- if and .Values.model.hybridMemory (include "lmcache-kserve.lmcache.inProcess" .) }}
+model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work with models of hybrid memory; use multiprocess
 {{- end }}
 {{- end }}
 
@@ -127,13 +127,13 @@ runtime.tensorParallelSize: {{ int . }} workers need as many GPUs, but predictor
 {{- if and (hasKey $variable "value") (hasKey $variable "valueFrom") }}
 {{ $at }}: has both value and valueFrom
 {{- end }}
-{{- if and $.Values.lmcache.enabled (eq $.Values.lmcache.configStyle "file") (hasPrefix "LMCACHE_" $variable.name) }}
+{{- if and (include "lmcache-kserve.lmcache.configMap" $) (hasPrefix "LMCACHE_" $variable.name) }}
 {{- $key := trimPrefix "LMCACHE_" $variable.name | lower }}
 {{- if hasKey (include "lmcache-kserve.lmcache.config" $ | fromJson) $key }}
 {{ $at }}: would override {{ $key }} of the configuration file; set it through lmcache.config.{{ $key }}
 {{- end }}
 {{- end }}
-{{- if and (include "lmcache-kserve.backend.credentials" $) (has $variable.name (list "LMCACHE_REMOTE_URL" "REMOTE_BACKEND_URL" "REMOTE_BACKEND_USERNAME" "REMOTE_BACKEND_PASSWORD" "LAUNCHER_REDACT")) }}
+{{- if and (include "lmcache-kserve.predictor.credentials" $) (has $variable.name (list "LMCACHE_REMOTE_URL" "REMOTE_BACKEND_URL" "REMOTE_BACKEND_USERNAME" "REMOTE_BACKEND_PASSWORD" "LAUNCHER_REDACT")) }}
 {{ $at }}: is set by the chart, from remoteBackend
 {{- end }}
 {{- end }}
@@ -198,7 +198,7 @@ lmcache.hashSeed: {{ include "lmcache-kserve.string" $lmcache.hashSeed }} is mor
 {{- if and $lmcache.keySalt (ne (include "lmcache-kserve.string" $lmcache.hashSeed) "") }}
 lmcache.keySalt: is mixed into the computed seed, which lmcache.hashSeed replaces; keep one
 {{- end }}
-{{- $chunk := get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default 0 | int -}}
+{{- $chunk := get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default (ternary $lmcache.chunkSize 0 $lmcache.enabled) | int -}}
 {{- if and .Values.model.maxModelLen (lt (int .Values.model.maxModelLen) $chunk) }}
 lmcache.chunkSize: no prompt is as long as a chunk of {{ $chunk }} tokens with model.maxModelLen {{ int .Values.model.maxModelLen }}, so nothing would be cached
 {{- end }}
@@ -220,7 +220,7 @@ lmcache.config.remote_url: is set through remoteBackend.type {{ .Values.remoteBa
 {{- end }}
 
 {{- define "lmcache-kserve.validate.memory" -}}
-{{- if .Values.lmcache.enabled }}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}
 {{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
 {{- $size := get $config "max_local_cpu_size" | default 0 -}}
 {{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" . | int -}}

@@ -21,7 +21,6 @@ from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, No
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.kserve import PREDICTOR_CONTAINER
 from lmcache_kserve.lmcache import LMCacheSettings
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
@@ -31,11 +30,12 @@ _READY_TIMEOUT_S = 300.0
 _POLL_S = 0.5
 _COUNT = """
 import os, sys, redis
-secret = {key: os.environ.get("REMOTE_BACKEND_" + key.upper(), "").rstrip("\\r\\n") for key in ("username", "password")}
+names = {key: ("REMOTE_BACKEND_" + key.upper(), "LMCACHE_RESP_" + key.upper()) for key in ("username", "password")}
+secret = {key: "".join(os.environ.get(name, "") for name in both).rstrip("\\r\\n") for key, both in names.items()}
 client = redis.Redis.from_url(sys.argv[1], **{key: value for key, value in secret.items() if value})
 print(client.dbsize(), client.info("memory")["used_memory_dataset"])
 """
-"""Runs beside the predictor: LMCache brings redis-py, the container's environment the credentials."""
+"""Runs where LMCache does, which brings redis-py; the container's environment, of either mode, has the credentials."""
 _COUNT_FILES = f"""
 import pathlib, sys
 sizes = [file.stat().st_size for file in pathlib.Path(sys.argv[1]).glob({CHUNK_FILES!r})]
@@ -59,20 +59,18 @@ class ClusterBackend:
     Attributes:
         api: its namespace.
         type: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
         labels: what its objects carry.
         settings: what the replicas' LMCache was told about it.
-        username: user to log in as, or None.
-        password: its password, or None.
-        neighbour: names a predictor pod, which reaches the backend.
+        neighbour: names a pod and its container that reach the backend and hold its credentials.
     """
 
     api: Api
     type: str
+    mode: str
     labels: Mapping[str, str]
     settings: LMCacheSettings
-    username: str | None = field(repr=False)
-    password: str | None = field(repr=False)
-    neighbour: Callable[[], str]
+    neighbour: Callable[[], tuple[str, str]]
     _workloads: list[Workload] = field(init=False)
     _forward: Forward | None = None
     _stopped: bool = False
@@ -89,7 +87,7 @@ class ClusterBackend:
             for resource in (DEPLOYMENTS, STATEFUL_SETS)
             for item in self.api.list(resource, labels=self.labels)
         ]
-        traits(self.type)
+        traits(self.type, self.mode)
         for workload in self._workloads:
             if not workload.replicas:
                 raise HarnessError(
@@ -100,7 +98,7 @@ class ClusterBackend:
     @property
     def traits(self) -> BackendTraits:
         """How this type behaves."""
-        return traits(self.type)
+        return traits(self.type, self.mode)
 
     @property
     def client_reconnects(self) -> bool:
@@ -133,20 +131,20 @@ class ClusterBackend:
             database = urlsplit(self.settings.redis_url).path
             return redis_contents(
                 f"redis://{LOOPBACK}:{self._local_port()}{database}",
-                username=self.username,
-                password=self.password,
-                entries_per_chunk=self.settings.keys_per_chunk,
+                username=self.settings.username,
+                password=self.settings.password,
+                entries_per_chunk=self.settings.entries_per_chunk,
             )
         if self.traits.source is Source.MOONCAKE:
             return mooncake_contents(f"http://{LOOPBACK}:{self._local_port()}/metrics")
         return Contents(
             entries=None,
             size_bytes=sum(self._resident_bytes(pod) for pod in self._pods() if pod.ready),
-            entries_per_chunk=self.traits.entries_per_chunk,
+            entries_per_chunk=self.settings.entries_per_chunk,
         )
 
     def _contents_from_inside(self) -> Contents:
-        """What a backend holds that the release does not run: the predictor's pods alone may reach it."""
+        """What a backend holds that the release does not run: what caches for the release alone may reach it."""
         match self.traits.source:
             case Source.REDIS:
                 command = ["python3", "-c", _COUNT, self.settings.redis_url]
@@ -156,11 +154,10 @@ class ClusterBackend:
                 command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
             case Source.MOONCAKE | Source.MEMORY | Source.NOTHING:
                 raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
-        entries, size = self.api.execute(self.neighbour(), PREDICTOR_CONTAINER, command).split()
-        per_chunk = self.traits.entries_per_chunk
-        if self.traits.source is Source.REDIS:
-            per_chunk = self.settings.keys_per_chunk
-        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=per_chunk)
+        entries, size = self.api.execute(*self.neighbour(), command).split()
+        return Contents(
+            entries=int(entries), size_bytes=int(size), entries_per_chunk=self.settings.entries_per_chunk
+        )
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.

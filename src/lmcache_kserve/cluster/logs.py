@@ -16,8 +16,8 @@ class PodLog:
 
     def __init__(self, api: Api, *, pod: str, container: str) -> None:
         self._api = api
-        self._pod = pod
-        self._container = container
+        self.pod = pod
+        self.container = container
         self._lines: list[LogLine] = []
         self._refused: ForbiddenError | None = None
         self._closed = threading.Event()
@@ -56,7 +56,7 @@ class PodLog:
         last = self._lines[-1].time if self._lines else None
         # Known to the second only: what was read before comes again.
         since = last.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if last else None
-        for text in self._api.follow_log(self._pod, self._container, since=since):
+        for text in self._api.follow_log(self.pod, self.container, since=since):
             if self._closed.is_set():
                 return
             line = parse(text)

@@ -1,6 +1,6 @@
 """What a pod's object says: whether it is ready, what keeps it from that, and how its container was started."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from lmcache_kserve.cluster.api import CONFIG_MAPS, SECRETS, Api, NotFoundError, Object, Resource
 from lmcache_kserve.environment import Configuration, decode_secret, expand, resolve_environment
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.manifests import sidecars
 
 _HARMLESS = ("ContainerCreating", "PodInitializing")
 
@@ -66,16 +67,27 @@ class Pod:
         status = self.manifest.get("status", {})
         return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
 
+    @property
+    def node(self) -> str | None:
+        """The node that it runs on; None before it is scheduled."""
+        name = self.manifest["spec"].get("nodeName")
+        return None if name is None else str(name)
+
+    def has_container(self, name: str) -> bool:
+        """Whether it has a container, or a sidecar, of this name."""
+        spec = self.manifest["spec"]
+        return any(container["name"] == name for container in [*spec["containers"], *sidecars(spec)])
+
     def container(self, name: str | None = None) -> Mapping[str, Any]:
-        """A container by name, or the first one.
+        """A container by name, a sidecar among them, or the first one.
 
         Raises:
             HarnessError: there is none of this name.
         """
-        containers: Sequence[Mapping[str, Any]] = self.manifest["spec"]["containers"]
-        for container in containers:
+        for container in [*self.manifest["spec"]["containers"], *sidecars(self.manifest["spec"])]:
             if name is None or container["name"] == name:
-                return container
+                found: Mapping[str, Any] = container
+                return found
         raise HarnessError(f"pod {self.name} has no container {name}: is it a predictor of KServe?")
 
     def port(self, container: str | None = None, *, name: str | None = None) -> int:

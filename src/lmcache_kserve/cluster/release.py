@@ -7,6 +7,7 @@ from typing import Any
 from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, Api, NotFoundError, Object
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import SERVER_CONTAINER
 
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -78,6 +79,28 @@ class Release:
     def backend_labels(self) -> Mapping[str, str]:
         """The labels of the backend's objects."""
         return {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "remote-backend"}
+
+    def pod(self, name: str) -> Pod:
+        """One pod by name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for pod in [*self.pods(), *self._node_servers()]:
+            if pod.name == name:
+                return pod
+        raise NotFoundError(f"there is no pod {name} of release {self.name}")
+
+    def cache_server(self, pod: Pod) -> Pod | None:
+        """The pod that runs the LMCache server of a predictor's pod: itself, or one on its node; None without any."""
+        if pod.has_container(SERVER_CONTAINER):
+            return pod
+        return next((server for server in self._node_servers() if server.node == pod.node), None)
+
+    def _node_servers(self) -> list[Pod]:
+        """The pods of the DaemonSet of mode multiprocess."""
+        labels = {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "cache-server"}
+        return [Pod(manifest) for manifest in self.api.list(PODS, labels=labels)]
 
     def ready_pods(self, *, at_least: int | None = None) -> Sequence[Pod]:
         """The predictor's ready pods, by name.

@@ -16,7 +16,7 @@ from lmcache_kserve.cluster.pods import Invocation, Pod, problems, read_invocati
 from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.kserve import PREDICTOR_CONTAINER
-from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.lmcache import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.logparse import started_versions
 from lmcache_kserve.server import openai_prefix, served_model_name
 from lmcache_kserve.target import LogLine
@@ -27,6 +27,7 @@ _GONE_TIMEOUT_S = 120.0
 _READY_TIMEOUT_S = 1800.0
 """As long as the chart's startup probe allows: a large model takes its time to load."""
 _POLL_S = 0.5
+_END_FIRST_PROCESS = "import os, signal; os.kill(1, signal.SIGTERM)"
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class ClusterReplica:
     name: str
     pod: Pod
     invocation: Invocation
+    server: Pod | None = None
     forward: Forward = field(init=False)
     _logs: list[PodLog] = field(default_factory=list)
 
@@ -45,9 +47,9 @@ class ClusterReplica:
         self.forward = Forward(self.api, pod=lambda: self.pod.name, port=self.pod.port(PREDICTOR_CONTAINER))
         self._read_log()
 
-    def take(self, pod: Pod, invocation: Invocation) -> None:
+    def take(self, pod: Pod, invocation: Invocation, server: Pod | None = None) -> None:
         """Put another pod into this place."""
-        self.pod, self.invocation = pod, invocation
+        self.pod, self.invocation, self.server = pod, invocation, server
         self._read_log()
 
     def close(self) -> None:
@@ -60,6 +62,11 @@ class ClusterReplica:
     def openai_url(self) -> str:
         """Base of the OpenAI routes."""
         return self.forward.url + openai_prefix(self.invocation.arguments, self.invocation.environment)
+
+    @property
+    def cache_server(self) -> str | None:
+        """The LMCache server that it uses in mode multiprocess."""
+        return self.server.name if self.server else None
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -85,15 +92,79 @@ class ClusterReplica:
         return response.text
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
-        """The server's log, across all pods that had this place.
+        """The server's log and its LMCache server's, across all pods that had this place.
 
         Raises:
             HarnessError: the account may not read logs.
         """
-        return [line for log in self._logs for line in log.lines(since=since)]
+        lines = [line for log in self._logs for line in log.lines(since=since)]
+        return sorted(lines, key=lambda line: line.time) if self.server else lines
 
     def _read_log(self) -> None:
         self._logs.append(PodLog(self.api, pod=self.pod.name, container=PREDICTOR_CONTAINER))
+        if self.server and (self.server.name, SERVER_CONTAINER) not in {(log.pod, log.container) for log in self._logs}:
+            self._logs.append(PodLog(self.api, pod=self.server.name, container=SERVER_CONTAINER))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterCacheServer:
+    """The LMCache server that a replica uses; the kubelet starts it again when it ends.
+
+    Attributes:
+        api: its namespace.
+        release: names its pods.
+        replica: whose server it is.
+    """
+
+    api: Api
+    release: Release
+    replica: ClusterReplica
+
+    @property
+    def type(self) -> str:
+        """`lmcache server`."""
+        return "lmcache server"
+
+    @property
+    def client_reconnects(self) -> bool:
+        """Its engines register with a new one."""
+        return True
+
+    def stop(self) -> None:
+        """End the container's first process.
+
+        Raises:
+            HarnessError: the replica has no server, or nothing can be run in it.
+        """
+        if self.replica.server is None:
+            raise HarnessError(f"pod {self.replica.pod.name} has no LMCache server")
+        name = self.replica.server.name
+        self.api.execute(name, SERVER_CONTAINER, ["python3", "-c", _END_FIRST_PROCESS])
+        wait_for(
+            lambda: not self.release.pod(name).ready,
+            timeout=_GONE_TIMEOUT_S,
+            delay=_POLL_S,
+            describe=f"container {SERVER_CONTAINER} of pod {name} to end",
+        )
+
+    def start(self) -> None:
+        """Wait until it is ready again.
+
+        Raises:
+            HarnessError: it does not become ready.
+        """
+        name = self.replica.server.name if self.replica.server else self.replica.pod.name
+
+        def ready() -> bool | Pending:
+            pod = self.release.pod(name)
+            return pod.ready or Pending(pod.state)
+
+        wait_for(
+            ready,
+            timeout=_READY_TIMEOUT_S,
+            delay=_POLL_S,
+            describe=f"container {SERVER_CONTAINER} of pod {name} to be ready",
+        )
 
 
 class ClusterTarget:
@@ -112,8 +183,10 @@ class ClusterTarget:
         self._api = api
         self._release = Release.find(api, release)
         self._pods = self._release.ready_pods()
+        self._server_secrets: Sequence[str] = ()
         self._invocations = [read_invocation(api, pod, PREDICTOR_CONTAINER) for pod in self._pods]
-        self._settings = _settings(self._invocations[0])
+        self._servers = [self._find_server(pod) for pod in self._pods]
+        self._settings = self._read_settings()
         self._backend = self._find_backend()
         self._replicas: list[ClusterReplica] = []
         self._versions: Mapping[str, str] = {}
@@ -128,8 +201,9 @@ class ClusterTarget:
         with ExitStack() as stack:
             if self._backend:
                 stack.callback(self._backend.close)
-            for number, (pod, invocation) in enumerate(zip(self._pods, self._invocations, strict=True)):
-                replica = ClusterReplica(self._api, f"predictor-{number}", pod, invocation)
+            found = zip(self._pods, self._invocations, self._servers, strict=True)
+            for number, (pod, invocation, server) in enumerate(found):
+                replica = ClusterReplica(self._api, f"predictor-{number}", pod, invocation, server)
                 stack.callback(replica.close)
                 replica.forward.check()
                 self._replicas.append(replica)
@@ -172,6 +246,13 @@ class ClusterTarget:
         return self._backend
 
     @property
+    def cache_server(self) -> ClusterCacheServer | None:
+        """The LMCache server of the last replica in mode multiprocess, else None."""
+        if self.mode != "multiprocess":
+            return None
+        return ClusterCacheServer(self._api, self._release, self._replicas[-1])
+
+    @property
     def backend_type(self) -> str:
         """The value of `remoteBackend.type`."""
         return self._release.backend_type
@@ -185,8 +266,10 @@ class ClusterTarget:
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Every value of the Secrets that the predictor's environment refers to."""
-        return sorted({secret for invocation in self._invocations for secret in invocation.secrets})
+        """Every value of the Secrets that the environment of the predictor and of its LMCache server refers to."""
+        return sorted(
+            {secret for invocation in self._invocations for secret in invocation.secrets} | set(self._server_secrets)
+        )
 
     def kill_replica(self, index: int) -> None:
         """Delete a replica's pod without grace; return when the cluster has forgotten it.
@@ -225,22 +308,49 @@ class ClusterTarget:
             delay=_POLL_S,
             describe=f"a ready pod in place of {replica.pod.name}",
         )
-        replica.take(pod, read_invocation(self._api, pod, PREDICTOR_CONTAINER))
+        invocation = read_invocation(self._api, pod, PREDICTOR_CONTAINER)
+        replica.take(pod, invocation, self._find_server(pod))
+
+    def _find_server(self, pod: Pod) -> Pod | None:
+        """The pod with the LMCache server of a predictor's pod, in mode multiprocess."""
+        return self._release.cache_server(pod) if self.mode == "multiprocess" else None
 
     def _find_backend(self) -> ClusterBackend | None:
         if self.backend_type == "none":
             return None
-        environment = self._invocations[0].environment
         return ClusterBackend(
             api=self._api,
             type=self.backend_type,
+            mode=self.mode,
             labels=self._release.backend_labels(),
             settings=self._settings,
-            username=environment.get("REMOTE_BACKEND_USERNAME") or None,
-            # As the chart's launcher reads it: files made with an editor end in a line break.
-            password=environment.get("REMOTE_BACKEND_PASSWORD", "").rstrip("\r\n") or None,
-            neighbour=lambda: self._replicas[0].pod.name,
+            neighbour=self._neighbour,
         )
+
+    def _neighbour(self) -> tuple[str, str]:
+        """A pod and its container that reach the backend."""
+        replica = self._replicas[0]
+        if replica.server:
+            return replica.server.name, SERVER_CONTAINER
+        return replica.pod.name, PREDICTOR_CONTAINER
+
+    def _read_settings(self) -> LMCacheSettings:
+        """Read the settings of the first replica, where its mode keeps them.
+
+        Raises:
+            HarnessError: mode multiprocess without a server on the replica's node.
+        """
+        pod, invocation, server = self._pods[0], self._invocations[0], self._servers[0]
+        if self.mode != "multiprocess":
+            return read_settings(invocation.arguments, invocation.environment, config_file=invocation.config_file)
+        if server is None:
+            raise HarnessError(
+                f"pod {pod.name} has no LMCache server on its node {pod.node}: does the DaemonSet run there? "
+                "(lmcache.multiprocess.daemonset)"
+            )
+        told = read_invocation(self._api, server, SERVER_CONTAINER)
+        self._server_secrets = told.secrets
+        return read_server_settings(invocation.arguments, told.arguments, told.environment)
 
     def _read_versions(self) -> dict[str, str]:
         replica = self._replicas[0]
@@ -253,7 +363,3 @@ class ClusterTarget:
         if self._backend and (image := self._backend.image()):
             versions[f"{self.backend_type} image"] = image
         return versions
-
-
-def _settings(invocation: Invocation) -> LMCacheSettings:
-    return read_settings(invocation.arguments, invocation.environment, config_file=invocation.config_file)

@@ -10,9 +10,11 @@ from lmcache_kserve.manifests import Manifests
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 BACKEND_COMPONENT = "remote-backend"
+CACHE_SERVER_COMPONENT = "cache-server"
 PREDICTOR_COMPONENT = "predictor"
 
-_WORKLOADS = ("Deployment", "StatefulSet")
+_WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
+"""A DaemonSet has one pod: this machine is one node."""
 _NOT_RUN_LOCALLY = {
     "ConfigMap",
     "CronJob",
@@ -41,7 +43,8 @@ class PodPlan:
 
     Attributes:
         name: unique within the release, `<workload>-<ordinal>`.
-        component: its `app.kubernetes.io/component`: `predictor` or `remote-backend`, or another of the chart's.
+        component: its `app.kubernetes.io/component`: `predictor`, `remote-backend` or `cache-server`, or another of the
+            chart's.
         labels: the pod's labels, which Services select.
         spec: the pod spec.
         claim_templates: names of a StatefulSet's volume claim templates, which become volumes of the pod.

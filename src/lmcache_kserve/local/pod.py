@@ -1,4 +1,4 @@
-"""One pod as a group of processes: its init containers run to the end, its containers run side by side."""
+"""One pod as a group of processes: its init containers run to the end or stay, its containers run side by side."""
 
 import threading
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, 
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
+from lmcache_kserve.manifests import sidecars
 from lmcache_kserve.waiting import wait_for
 
 _INIT_TIMEOUT_SECONDS = 600.0
@@ -83,6 +84,10 @@ class LocalPod:
         """The log of the first container."""
         return self._logs[self.main["name"]]
 
+    def container_log(self, name: str) -> Log:
+        """The log of a container."""
+        return self._logs[name]
+
     @property
     def process(self) -> ContainerProcess:
         """The process of the first container.
@@ -122,14 +127,17 @@ class LocalPod:
         return Path(path).read_text(encoding="utf-8")
 
     def start(self) -> None:
-        """Run the init containers, start the containers and wait until all are ready.
+        """Run the init containers, of which a sidecar stays, start the containers and wait until all are ready.
 
         Raises:
             HarnessError: one failed; its last log lines are in the message.
         """
+        staying = sidecars(self.plan.spec)
         for container in self.plan.spec.get("initContainers", ()):
             process = self._launch(container)
-            if (code := process.wait(timeout=_INIT_TIMEOUT_SECONDS)) != 0:
+            if container in staying:
+                self._wait_ready(container)
+            elif (code := process.wait(timeout=_INIT_TIMEOUT_SECONDS)) != 0:
                 raise HarnessError(f"init container {process.name} ended with code {code}\n{process.log.tail()}")
         for container in self.plan.spec["containers"]:
             self._launch(container)
@@ -143,6 +151,21 @@ class LocalPod:
     def kill(self) -> None:
         """End the pod at once, as the loss of its node would."""
         self._end(gracefully=False)
+
+    def kill_container(self, container: Mapping[str, Any]) -> None:
+        """End one container at once; the others go on."""
+        with self._changing:
+            if process := self._processes.get(container["name"]):
+                process.kill()
+
+    def start_container(self, container: Mapping[str, Any]) -> None:
+        """Start one container again, as the kubelet does with one that ended, and wait until it is ready.
+
+        Raises:
+            HarnessError: it does not become ready.
+        """
+        self._launch(container)
+        self._wait_ready(container)
 
     def invocation(self, container: Mapping[str, Any]) -> Invocation:
         """The command and environment of `container` on this machine."""
@@ -208,7 +231,8 @@ class LocalPod:
 
     def _end(self, *, gracefully: bool) -> None:
         with self._changing:
-            for process in self._processes.values():
+            # Sidecars, which were started first, outlive the containers that use them.
+            for process in reversed(self._processes.values()):
                 process.stop() if gracefully else process.kill()
             self._processes.clear()
             self._volumes.clear()
@@ -228,4 +252,5 @@ class LocalPod:
             addresses=self._release.addresses,
             mounts=self._volumes.mounts(container),
             ports={port["containerPort"]: self._ports[port["containerPort"]] for port in container.get("ports", ())},
+            pod_ports=self._ports,
         )

@@ -8,6 +8,7 @@ from typing import Any
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses
+from lmcache_kserve.manifests import sidecars
 
 
 def assign_ports(pods: Sequence[PodPlan]) -> dict[str, dict[int, int]]:
@@ -62,7 +63,7 @@ def _target_port(pod: PodPlan, port: Mapping[str, Any]) -> int | None:
     target = port.get("targetPort", port["port"])
     if isinstance(target, int):
         return target
-    for container in pod.spec["containers"]:
+    for container in [*sidecars(pod.spec), *pod.spec["containers"]]:
         for declared in container.get("ports", ()):
             if declared.get("name") == target:
                 return int(declared["containerPort"])
@@ -70,4 +71,5 @@ def _target_port(pod: PodPlan, port: Mapping[str, Any]) -> int | None:
 
 
 def _container_ports(spec: Mapping[str, Any]) -> list[int]:
-    return [port["containerPort"] for container in spec["containers"] for port in container.get("ports", ())]
+    listening = [*sidecars(spec), *spec["containers"]]
+    return [port["containerPort"] for container in listening for port in container.get("ports", ())]

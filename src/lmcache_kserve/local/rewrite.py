@@ -1,9 +1,11 @@
 """Turns what is written for a pod's own network and file system into what holds on this machine.
 
 A pod has its own address and root directory; a local process shares both. Three kinds of text are therefore moved:
-mount paths to folders, Service addresses to loopback addresses, and the pod's own ports to free ones.
+mount paths to folders, Service addresses to loopback addresses, and the pod's own ports to free ones: in the arguments
+of the container that listens, and in addresses on the loopback interface by which other containers of the pod reach it.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from lmcache_kserve.errors import HarnessError
 
 LOOPBACK = "127.0.0.1"
+_LOOPBACK_PORT = re.compile(r"(?<![\w.-])(?:localhost|127\.0\.0\.1):(?P<port>\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,25 @@ class Rewriter:
         addresses: the release's Services.
         mounts: folder on this machine by mount path.
         ports: local port by the container's own port.
+        pod_ports: local port by the port of any container of the pod.
     """
 
     addresses: Addresses
     mounts: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
+    pod_ports: Mapping[int, int] = field(default_factory=dict)
 
     def text(self, value: str) -> str:
-        """Rewrite mount paths and Service addresses anywhere in `value`."""
-        return self.addresses.rewrite(self._paths(value))
+        """Rewrite mount paths, Service addresses and the pod's loopback addresses anywhere in `value`."""
+        return self._address(self._paths(value))
 
     def argument(self, value: str) -> str:
-        """Rewrite a command-line argument: as `text` does, and the container's own port where it ends in one."""
+        """Rewrite a command-line argument: as `text` does, and the container's own port where it ends in one.
+
+        In JSON a host and its port may be two values, with keys that end in `host` and `port`.
+        """
+        if value.startswith("{"):
+            value = self._json(value)
         for port, local in self.ports.items():
             if re.fullmatch(rf"(?:.*[=:])?{port}", value):
                 value = f"{value[: -len(str(port))]}{local}"
@@ -88,6 +98,36 @@ class Rewriter:
     def names_port(self, value: str) -> int | None:
         """The container port that `value` names in a way `argument` moves, or None."""
         return next((port for port in self.ports if re.fullmatch(rf"(?:.*[=:])?{port}", value)), None)
+
+    def _address(self, value: str) -> str:
+        return self.addresses.rewrite(_LOOPBACK_PORT.sub(self._neighbour, value))
+
+    def _neighbour(self, match: re.Match[str]) -> str:
+        local = self.pod_ports.get(int(match["port"]))
+        return match.group(0) if local is None else f"{LOOPBACK}:{local}"
+
+    def _json(self, value: str) -> str:
+        try:
+            document = json.loads(value)
+        except ValueError:
+            return value
+        self._move_pairs(document)
+        return json.dumps(document, separators=(",", ":"))
+
+    def _move_pairs(self, node: object) -> None:
+        """Move every pair of host and port below `node`, in place."""
+        if isinstance(node, list):
+            for item in node:
+                self._move_pairs(item)
+        if not isinstance(node, dict):
+            return
+        for item in node.values():
+            self._move_pairs(item)
+        for key in [key for key in node if key.endswith("port")]:
+            host = f"{key.removesuffix('port')}host"
+            if host in node:
+                node[host], _, port = self._address(f"{node[host]}:{node[key]}").rpartition(":")
+                node[key] = int(port)
 
     def _paths(self, value: str) -> str:
         if not self.mounts:

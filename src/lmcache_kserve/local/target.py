@@ -25,15 +25,15 @@ from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import LMCacheSettings, read_settings
+from lmcache_kserve.lmcache import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.local.link import Link
-from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
+from lmcache_kserve.local.plan import BACKEND_COMPONENT, CACHE_SERVER_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
 from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.manifests import Manifests, sidecars
 from lmcache_kserve.server import openai_prefix, served_model_name
 from lmcache_kserve.target import Contents, LogLine
 
@@ -45,15 +45,56 @@ _SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "
 
 
 @dataclass(frozen=True, slots=True)
+class CacheServer:
+    """A container that runs `lmcache server`: a sidecar of the predictor's pod, or the one of this node."""
+
+    pod: LocalPod
+    container: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Unique within the release."""
+        return f"{self.pod.plan.name}/{self.container['name']}"
+
+    @property
+    def type(self) -> str:
+        """`lmcache server`."""
+        return "lmcache server"
+
+    @property
+    def client_reconnects(self) -> bool:
+        """Its engines register with a new one."""
+        return True
+
+    def stop(self) -> None:
+        """End its container at once."""
+        self.pod.kill_container(self.container)
+
+    def start(self) -> None:
+        """Start its container again, as the kubelet does, and wait until it is ready."""
+        self.pod.start_container(self.container)
+
+    def logs(self, since: datetime | None) -> list[LogLine]:
+        """Its log, across restarts."""
+        return self.pod.container_log(self.container["name"]).lines(since=since)
+
+
+@dataclass(frozen=True, slots=True)
 class LocalReplica:
     """A predictor pod that runs as processes of this machine."""
 
     pod: LocalPod
+    server: CacheServer | None = None
 
     @property
     def name(self) -> str:
         """The pod's name."""
         return self.pod.plan.name
+
+    @property
+    def cache_server(self) -> str | None:
+        """The LMCache server that it uses in mode multiprocess."""
+        return self.server.name if self.server else None
 
     @property
     def url(self) -> str:
@@ -90,8 +131,9 @@ class LocalReplica:
         return response.text
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
-        """The server's log, across restarts of this replica."""
-        return self.pod.log.lines(since=since)
+        """The server's log and that of its LMCache server, across restarts of this replica."""
+        lines = self.pod.log.lines(since=since)
+        return sorted([*lines, *self.server.logs(since)], key=lambda line: line.time) if self.server else lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +141,15 @@ class LocalBackend:
     """The remote backend of a release that runs on this machine, or an external one that it names."""
 
     type: str
+    mode: str
     settings: LMCacheSettings
     environment: Mapping[str, str] = field(repr=False)
     pods: Sequence[LocalPod]
 
     @property
-    def username(self) -> str | None:
-        """User to log in as, or None."""
-        return self.environment.get("REMOTE_BACKEND_USERNAME") or None
-
-    @property
-    def password(self) -> str | None:
-        """The user's password, or None."""
-        return self.environment.get("REMOTE_BACKEND_PASSWORD") or None
-
-    @property
     def traits(self) -> BackendTraits:
         """How this type behaves."""
-        return traits(self.type)
+        return traits(self.type, self.mode)
 
     @property
     def client_reconnects(self) -> bool:
@@ -138,9 +171,9 @@ class LocalBackend:
             case Source.REDIS:
                 return redis_contents(
                     self.settings.redis_url,
-                    username=self.username,
-                    password=self.password,
-                    entries_per_chunk=self.settings.keys_per_chunk,
+                    username=self.settings.username,
+                    password=self.settings.password,
+                    entries_per_chunk=self.settings.entries_per_chunk,
                 )
             case Source.BUCKET:
                 return bucket_contents(*self.settings.bucket, self.environment)
@@ -166,7 +199,7 @@ class LocalBackend:
         return Contents(
             entries=None,
             size_bytes=sum(pod.process.resident_bytes for pod in self.pods),
-            entries_per_chunk=self.traits.entries_per_chunk,
+            entries_per_chunk=self.settings.entries_per_chunk,
         )
 
     def stop(self) -> None:
@@ -258,7 +291,7 @@ class LocalTarget:
             pod.check()
         self._settings = self._read_settings()
         if self.backend_type != "none":
-            traits(self.backend_type)
+            traits(self.backend_type, self.mode)
 
     def __enter__(self) -> Self:
         """Return the target; `start` runs it."""
@@ -337,7 +370,8 @@ class LocalTarget:
     @property
     def replicas(self) -> Sequence[LocalReplica]:
         """The predictor's replicas."""
-        return [LocalReplica(pod) for pod in self._pods if pod.plan.component == PREDICTOR_COMPONENT]
+        pods = [pod for pod in self._pods if pod.plan.component == PREDICTOR_COMPONENT]
+        return [LocalReplica(pod, self._cache_server(pod)) for pod in pods]
 
     @property
     def backend_type(self) -> str:
@@ -351,10 +385,16 @@ class LocalTarget:
             return None
         return LocalBackend(
             type=self.backend_type,
+            mode=self.mode,
             settings=self._settings,
             environment=self.replicas[0].environment,
             pods=[pod for pod in self._pods if pod.plan.component == BACKEND_COMPONENT],
         )
+
+    @property
+    def cache_server(self) -> CacheServer | None:
+        """The LMCache server of the last replica in mode multiprocess, else None."""
+        return self.replicas[-1].server
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -390,9 +430,19 @@ class LocalTarget:
             raise HarnessError(f"the InferenceService has no annotation {name}: was it rendered by this chart?")
         return str(annotations[name])
 
+    def _cache_server(self, pod: LocalPod) -> CacheServer | None:
+        for container in sidecars(pod.plan.spec):
+            if container["name"] == SERVER_CONTAINER:
+                return CacheServer(pod, container)
+        nodes = [other for other in self._pods if other.plan.component == CACHE_SERVER_COMPONENT]
+        return CacheServer(nodes[0], nodes[0].main) if nodes else None
+
     def _read_settings(self) -> LMCacheSettings:
         pod = self.replicas[0].pod
         invocation = pod.invocation(pod.main)
+        if server := self.replicas[0].server:
+            told = server.pod.invocation(server.container)
+            return read_server_settings(invocation.command, told.command, told.environment)
         config_file = None
         if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
             config_file = pod.read_mounted(path)

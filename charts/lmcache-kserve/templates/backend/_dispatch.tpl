@@ -9,9 +9,11 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
                      ranges such as "15000-15999"
   credentials        "true" when the connection needs a password, which makes the launcher wrap the server
   config             YAML dict, its part of LMCache's configuration (remote_url only when there are no credentials)
-  env                YAML list of environment variables of the predictor
-  volumes            YAML list of volumes of the predictor
-  volumeMounts       YAML list of their mounts
+  env                YAML list of environment variables of the predictor in mode in-process
+  volumes            YAML list of volumes of that pod
+  volumeMounts       YAML list of their mounts in the container that reaches the backend
+  l2Adapter          JSON dict of `lmcache server --l2-adapter` without secrets, or nothing where mode multiprocess has none
+  l2Env              YAML list of environment variables of that server, its credentials among them
   secretChecksum     checksum of the password that the chart keeps, or nothing
   generatedPassword  name of the Secret whose password the chart generates, or nothing
   problems           lines "<value>: <what is wrong>", for validation
@@ -69,6 +71,14 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
 
 {{- define "lmcache-kserve.backend.volumeMounts" -}}
 {{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "volumeMounts") -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.l2Adapter" -}}
+{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "l2Adapter") -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.l2Env" -}}
+{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "l2Env") -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.secretChecksum" -}}

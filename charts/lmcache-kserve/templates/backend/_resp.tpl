@@ -140,6 +140,31 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
+{{/* What the server of mode multiprocess connects with: LMCache's native client, without TLS and databases. */}}
+{{- define "lmcache-kserve.resp.l2Adapter" -}}
+{{- with include "lmcache-kserve.resp.endpoint" . -}}
+{{- $port := splitList ":" . | last -}}
+{{- dict "type" "resp"
+      "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
+      "port" (int $port)
+      "num_workers" (int $.context.Values.lmcache.multiprocess.l2Workers) | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.l2Env" -}}
+{{- if include "lmcache-kserve.resp.credentials" . }}
+{{- with (get .context.Values.remoteBackend .type).auth.username }}
+- name: LMCACHE_RESP_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+- name: LMCACHE_RESP_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "lmcache-kserve.resp.secretName" . }}
+      key: {{ include "lmcache-kserve.resp.secretKey" . }}
+{{- end }}
+{{- end }}
+
 {{- define "lmcache-kserve.resp.volumes" -}}
 {{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
 {{- if include "lmcache-kserve.resp.tls" . }}
@@ -490,6 +515,14 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- end }}
 {{- if and $external.tls.clientSecret (not $external.tls.enabled) }}
 {{ $at }}.external.tls.clientSecret: is not used while {{ $at }}.external.tls.enabled is false
+{{- end }}
+{{- end }}
+{{- if and (include "lmcache-kserve.multiprocess" .context) (not $values.deploy) }}
+{{- if $external.tls.enabled }}
+{{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use lmcache.mode in-process
+{{- end }}
+{{- if $external.database }}
+{{ $at }}.external.database: LMCache's client of lmcache.mode multiprocess uses database 0; use lmcache.mode in-process
 {{- end }}
 {{- end }}
 {{- if and $auth.password $auth.existingSecret }}

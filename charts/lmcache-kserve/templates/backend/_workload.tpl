@@ -68,6 +68,7 @@ spec:
 {{- end }}
 
 {{/*
+{{/*
 Ports of a NetworkPolicy's rule.
 Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
 */}}
@@ -83,7 +84,7 @@ Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
 {{- end }}
 
 {{/*
-The policy of a deployed backend: only the release's predictor connects to it, and it connects to nothing.
+The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing.
 Input: dict "context" $ "name" "...".
 */}}
 {{- define "lmcache-kserve.workload.networkPolicy" -}}
@@ -102,7 +103,11 @@ spec:
     - from:
         - podSelector:
             matchLabels:
+              {{- if include "lmcache-kserve.multiprocess.daemonset" .context }}
+              {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "cache-server") | nindent 14 }}
+              {{- else }}
               {{- include "lmcache-kserve.predictor.podSelector" .context | nindent 14 }}
+              {{- end }}
         {{- with .context.Values.networkPolicy.backend.ingressFrom }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -32,11 +32,16 @@ the InferenceService wins.
 {{- end -}}
 {{- end }}
 
+{{/* Whether the predictor itself needs the backend's password. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.predictor.credentials" -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.credentials" . }}{{ end -}}
+{{- end }}
+
 {{/* The server's command, wrapped by the launcher when the backend has credentials. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.command" -}}
 {{- $module := ternary "huggingfaceserver" "vllm.entrypoints.openai.api_server" (eq .Values.runtime.server "huggingfaceserver") -}}
 {{- $command := default (list "python3" "-m" $module) .Values.runtime.command -}}
-{{- if include "lmcache-kserve.backend.credentials" . -}}
+{{- if include "lmcache-kserve.predictor.credentials" . -}}
   {{- $command = concat (list "python3" (printf "%s/launcher.py" (include "lmcache-kserve.scripts.path" .)) "--") $command -}}
 {{- end -}}
 {{- toJson $command -}}
@@ -113,9 +118,9 @@ the InferenceService wins.
 {{- define "lmcache-kserve.predictor.env" -}}
 {{- $lists := list
       (include "lmcache-kserve.predictor.serverEnv" . | fromYamlArray)
-      (include "lmcache-kserve.lmcache.env" . | fromYamlArray)
-      (include "lmcache-kserve.backend.env" . | fromYamlArray) -}}
-{{- if include "lmcache-kserve.backend.credentials" . -}}
+      (include "lmcache-kserve.lmcache.env" . | fromYamlArray) -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ $lists = append $lists (include "lmcache-kserve.backend.env" . | fromYamlArray) }}{{ end -}}
+{{- if include "lmcache-kserve.predictor.credentials" . -}}
   {{- $redacted := list "REMOTE_BACKEND_PASSWORD" -}}
   {{- if include "lmcache-kserve.huggingFace.secretName" . }}{{ $redacted = append $redacted "HF_TOKEN" }}{{ end -}}
   {{- $lists = append $lists (list (dict "name" "LAUNCHER_REDACT" "value" (join "," $redacted))) -}}
@@ -130,12 +135,23 @@ the InferenceService wins.
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "containerPort" "protocol") "base" $own "override" .Values.predictor.ports) -}}
 {{- end }}
 
-{{/* Volumes that the server needs whatever it serves; part of the ServingRuntime. Output: YAML list. */}}
-{{- define "lmcache-kserve.predictor.serverVolumes" -}}
+{{/* The volume at /dev/shm. Output: YAML list. */}}
+{{- define "lmcache-kserve.predictor.sharedMemory" -}}
 - name: shm
+  {{- if include "lmcache-kserve.multiprocess.hostSharedMemory" . }}
+  hostPath:
+    path: /dev/shm
+    type: Directory
+  {{- else }}
   emptyDir:
     medium: Memory
     sizeLimit: {{ include "lmcache-kserve.string" .Values.runtime.shm.sizeLimit | quote }}
+  {{- end }}
+{{- end }}
+
+{{/* Volumes that the server needs whatever it serves; part of the ServingRuntime. Output: YAML list. */}}
+{{- define "lmcache-kserve.predictor.serverVolumes" -}}
+{{ include "lmcache-kserve.predictor.sharedMemory" . }}
 - name: home
   {{- if .Values.runtime.home.existingClaim }}
   persistentVolumeClaim:
@@ -161,7 +177,9 @@ the InferenceService wins.
 {{- $own := concat
       (include "lmcache-kserve.lmcache.volumes" . | fromYamlArray)
       (include "lmcache-kserve.scripts.volumes" . | fromYamlArray)
-      (include "lmcache-kserve.backend.volumes" . | fromYamlArray) -}}
+      (include "lmcache-kserve.multiprocess.volumes" . | fromYamlArray) -}}
+{{- /* A DaemonSet reaches the backend in the predictor's place. */ -}}
+{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.volumes" . | fromYamlArray) }}{{ end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
 {{- end }}
 
@@ -169,8 +187,8 @@ the InferenceService wins.
 {{- define "lmcache-kserve.predictor.volumeMounts" -}}
 {{- $own := concat
       (include "lmcache-kserve.lmcache.volumeMounts" . | fromYamlArray)
-      (include "lmcache-kserve.scripts.volumeMounts" . | fromYamlArray)
-      (include "lmcache-kserve.backend.volumeMounts" . | fromYamlArray) -}}
+      (include "lmcache-kserve.scripts.volumeMounts" . | fromYamlArray) -}}
+{{- if not (include "lmcache-kserve.multiprocess" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.volumeMounts" . | fromYamlArray) }}{{ end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
 {{- end }}
 
@@ -238,8 +256,10 @@ Output: JSON dict.
 {{- with include "lmcache-kserve.scripts.data" . -}}
   {{- $_ := set $own "checksum/scripts" (sha256sum .) -}}
 {{- end -}}
+{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) -}}
 {{- with include "lmcache-kserve.backend.secretChecksum" . -}}
   {{- $_ := set $own "checksum/remote-backend-password" . -}}
+{{- end -}}
 {{- end -}}
 {{- with .Values.huggingFace.token -}}
   {{- $_ := set $own "checksum/hugging-face-token" (sha256sum .) -}}

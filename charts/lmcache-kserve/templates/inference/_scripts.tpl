@@ -1,32 +1,53 @@
 {{/*
-Scripts that run in the predictor's pod: the launcher, when the backend has credentials, and the wait for the backend.
+Scripts that run in the release's pods: the launcher, when the predictor needs the backend's credentials, the wait for the
+backend, and LMCache's server of mode multiprocess.
 */}}
 
 {{- define "lmcache-kserve.scripts.path" -}}
 /etc/lmcache-kserve
 {{- end }}
 
-{{/* Whether the pod waits for the backend. Knative refuses init containers. Output: "true" or nothing. */}}
+{{/* What the predictor waits for: the backend, or the node's server in front of it. Output: host:port or nothing. */}}
+{{- define "lmcache-kserve.scripts.awaited" -}}
+{{- if include "lmcache-kserve.multiprocess.daemonset" . -}}
+{{ include "lmcache-kserve.multiprocess.host" . }}:{{ int .Values.lmcache.multiprocess.port }}
+{{- else -}}
+{{ include "lmcache-kserve.backend.endpoint" . }}
+{{- end -}}
+{{- end }}
+
+{{/* Whether the predictor waits. Knative refuses init containers. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.scripts.waits" -}}
-{{- if and (include "lmcache-kserve.backend.endpoint" .) (gt (int .Values.remoteBackend.waitSeconds) 0) (not (include "lmcache-kserve.predictor.knative" .)) -}}
+{{- if and (include "lmcache-kserve.scripts.awaited" .) (gt (int .Values.remoteBackend.waitSeconds) 0) (not (include "lmcache-kserve.predictor.knative" .)) -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/* Whether the DaemonSet of mode multiprocess waits for the backend. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.scripts.serverWaits" -}}
+{{- if and (include "lmcache-kserve.multiprocess.daemonset" .) (include "lmcache-kserve.backend.endpoint" .) (gt (int .Values.remoteBackend.waitSeconds) 0) -}}
 true
 {{- end -}}
 {{- end }}
 
 {{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when none is needed. */}}
 {{- define "lmcache-kserve.scripts.data" -}}
-{{- if include "lmcache-kserve.backend.credentials" . }}
+{{- if include "lmcache-kserve.predictor.credentials" . }}
 launcher.py: |
   {{- .Files.Get "files/launcher.py" | nindent 2 }}
 {{- end }}
-{{- if include "lmcache-kserve.scripts.waits" . }}
+{{- if include "lmcache-kserve.multiprocess" . }}
+mp_server.py: |
+  {{- .Files.Get "files/mp_server.py" | nindent 2 }}
+{{- end }}
+{{- if or (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.scripts.serverWaits" .) }}
 wait_for_backend.py: |
   {{- .Files.Get "files/wait_for_backend.py" | nindent 2 }}
 {{- end }}
 {{- end }}
 
 {{- define "lmcache-kserve.scripts.volumes" -}}
-{{- if include "lmcache-kserve.scripts.data" . }}
+{{- if or (include "lmcache-kserve.predictor.credentials" .) (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.multiprocess.sidecar" .) }}
 - name: scripts
   configMap:
     name: {{ include "lmcache-kserve.names.of" (dict "context" . "suffix" "scripts") }}
@@ -34,25 +55,42 @@ wait_for_backend.py: |
 {{- end }}
 
 {{- define "lmcache-kserve.scripts.volumeMounts" -}}
-{{- if include "lmcache-kserve.backend.credentials" . }}
+{{- if include "lmcache-kserve.predictor.credentials" . }}
 - name: scripts
   mountPath: {{ include "lmcache-kserve.scripts.path" . }}
   readOnly: true
 {{- end }}
 {{- end }}
 
-{{/* The init container that waits for the backend. Output: YAML list. */}}
+{{/* The predictor's init container that waits. Output: YAML list. */}}
 {{- define "lmcache-kserve.scripts.initContainers" -}}
 {{- if include "lmcache-kserve.scripts.waits" . }}
-- name: wait-for-backend
-  image: {{ include "lmcache-kserve.images.predictor" . }}
-  imagePullPolicy: {{ .Values.runtime.image.pullPolicy }}
+{{- $name := ternary "wait-for-cache" "wait-for-backend" (eq (include "lmcache-kserve.multiprocess.daemonset" .) "true") }}
+{{- include "lmcache-kserve.scripts.wait" (dict "context" . "name" $name "endpoint" (include "lmcache-kserve.scripts.awaited" .)) }}
+{{- end }}
+{{- end }}
+
+{{/* The DaemonSet's init container that waits for the backend. Output: YAML list. */}}
+{{- define "lmcache-kserve.scripts.waitForBackend" -}}
+{{- if include "lmcache-kserve.scripts.serverWaits" . }}
+{{- include "lmcache-kserve.scripts.wait" (dict "context" . "name" "wait-for-backend" "endpoint" (include "lmcache-kserve.backend.endpoint" .)) }}
+{{- end }}
+{{- end }}
+
+{{/*
+An init container that waits until something accepts connections.
+Input: dict "context" $ "name" "..." "endpoint" "host:port". Output: YAML list.
+*/}}
+{{- define "lmcache-kserve.scripts.wait" -}}
+- name: {{ .name }}
+  image: {{ include "lmcache-kserve.images.predictor" .context }}
+  imagePullPolicy: {{ .context.Values.runtime.image.pullPolicy }}
   command:
     - python3
-    - {{ include "lmcache-kserve.scripts.path" . }}/wait_for_backend.py
+    - {{ include "lmcache-kserve.scripts.path" .context }}/wait_for_backend.py
   args:
-    - {{ include "lmcache-kserve.backend.endpoint" . | quote }}
-    - {{ int .Values.remoteBackend.waitSeconds | quote }}
+    - {{ .endpoint | quote }}
+    - {{ int .context.Values.remoteBackend.waitSeconds | quote }}
   resources:
     requests:
       cpu: 10m
@@ -60,10 +98,9 @@ wait_for_backend.py: |
     limits:
       memory: 128Mi
   securityContext:
-    {{- toYaml .Values.predictor.securityContext | nindent 4 }}
+    {{- toYaml .context.Values.predictor.securityContext | nindent 4 }}
   volumeMounts:
     - name: scripts
-      mountPath: {{ include "lmcache-kserve.scripts.path" . }}
+      mountPath: {{ include "lmcache-kserve.scripts.path" .context }}
       readOnly: true
-{{- end }}
 {{- end }}

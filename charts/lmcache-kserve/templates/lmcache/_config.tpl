@@ -1,15 +1,21 @@
 {{/*
 LMCache's configuration, built once as a dict and rendered as a file or as environment. A mode (lmcache.mode) contributes
-its part through `lmcache-kserve.lmcache.<mode>.*` (in-process: _in-process.tpl), the backend through `...backend.config`.
+its part through `lmcache-kserve.lmcache.<mode>.*` (_in-process.tpl, _multiprocess.tpl), the backend through
+`...backend.config`.
 */}}
+
+{{/* Whether LMCache runs inside vLLM's workers. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.lmcache.inProcess" -}}
+{{- if and .Values.lmcache.enabled (eq .Values.lmcache.mode "in-process") }}true{{ end -}}
+{{- end }}
 
 {{/*
 The configuration: values, then the backend's, then the user's free-form keys, the later winning and null removing.
-Output: JSON dict; empty when LMCache is off.
+Output: JSON dict; empty when LMCache is off or runs as a server, which takes arguments.
 */}}
 {{- define "lmcache-kserve.lmcache.config" -}}
-{{- if .Values.lmcache.enabled -}}
-  {{- $values := include (printf "lmcache-kserve.lmcache.%s.config" .Values.lmcache.mode) . | fromYaml -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . -}}
+  {{- $values := include "lmcache-kserve.lmcache.in-process.config" . | fromYaml -}}
   {{- $backend := include "lmcache-kserve.backend.config" . | fromYaml -}}
   {{- mergeOverwrite $values $backend (deepCopy .Values.lmcache.config) | include "lmcache-kserve.withoutNulls" -}}
 {{- else -}}
@@ -68,7 +74,7 @@ from the file as a whole. Output: "true" or nothing.
 
 {{/* Whether the configuration is a file. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.lmcache.configMap" -}}
-{{- if and .Values.lmcache.enabled (eq .Values.lmcache.configStyle "file") }}true{{ end -}}
+{{- if and (include "lmcache-kserve.lmcache.inProcess" .) (eq .Values.lmcache.configStyle "file") }}true{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.lmcache.configMap.name" -}}
@@ -179,7 +185,7 @@ can set. Output: YAML list.
 
 {{/* Whether there is a disk tier. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.lmcache.disk" -}}
-{{- if and .Values.lmcache.enabled .Values.lmcache.localDisk.enabled }}true{{ end -}}
+{{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.localDisk.enabled }}true{{ end -}}
 {{- end }}
 
 {{/*

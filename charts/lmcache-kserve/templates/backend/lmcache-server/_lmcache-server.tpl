@@ -33,6 +33,8 @@ remote_url: {{ printf "lm://%s" (include "lmcache-kserve.backend.lmcache-server.
 {{- define "lmcache-kserve.backend.lmcache-server.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.lmcache-server.l2Adapter" }}{{ end }}
+{{- define "lmcache-kserve.backend.lmcache-server.l2Env" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.generatedPassword" }}{{ end }}
 

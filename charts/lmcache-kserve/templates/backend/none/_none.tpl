@@ -11,6 +11,8 @@ No remote backend: chunks stay where they were computed.
 {{- define "lmcache-kserve.backend.none.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.none.l2Adapter" }}{{ end }}
+{{- define "lmcache-kserve.backend.none.l2Env" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.generatedPassword" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.problems" }}{{ end }}

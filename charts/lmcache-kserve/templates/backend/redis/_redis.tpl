@@ -25,6 +25,12 @@ Redis. Everything it shares with Valkey is in ../_resp.tpl.
 {{- define "lmcache-kserve.backend.redis.volumeMounts" -}}
 {{- include "lmcache-kserve.resp.volumeMounts" (dict "context" . "type" "redis") -}}
 {{- end }}
+{{- define "lmcache-kserve.backend.redis.l2Adapter" -}}
+{{- include "lmcache-kserve.resp.l2Adapter" (dict "context" . "type" "redis") -}}
+{{- end }}
+{{- define "lmcache-kserve.backend.redis.l2Env" -}}
+{{- include "lmcache-kserve.resp.l2Env" (dict "context" . "type" "redis") -}}
+{{- end }}
 {{- define "lmcache-kserve.backend.redis.secretChecksum" -}}
 {{- include "lmcache-kserve.resp.secretChecksum" (dict "context" . "type" "redis") -}}
 {{- end }}

@@ -25,6 +25,12 @@ Valkey, through LMCache's redis client. Everything it shares with Redis is in ..
 {{- define "lmcache-kserve.backend.valkey.volumeMounts" -}}
 {{- include "lmcache-kserve.resp.volumeMounts" (dict "context" . "type" "valkey") -}}
 {{- end }}
+{{- define "lmcache-kserve.backend.valkey.l2Adapter" -}}
+{{- include "lmcache-kserve.resp.l2Adapter" (dict "context" . "type" "valkey") -}}
+{{- end }}
+{{- define "lmcache-kserve.backend.valkey.l2Env" -}}
+{{- include "lmcache-kserve.resp.l2Env" (dict "context" . "type" "valkey") -}}
+{{- end }}
 {{- define "lmcache-kserve.backend.valkey.secretChecksum" -}}
 {{- include "lmcache-kserve.resp.secretChecksum" (dict "context" . "type" "valkey") -}}
 {{- end }}
