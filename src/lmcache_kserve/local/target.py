@@ -111,7 +111,7 @@ class LocalBackend:
     @property
     def password(self) -> str | None:
         """The user's password, or None."""
-        return self.environment.get("REMOTE_BACKEND_PASSWORD") or None
+        return self.environment.get("REMOTE_BACKEND_PASSWORD", "").rstrip("\r\n") or None
 
     @property
     def traits(self) -> BackendTraits:
