@@ -199,7 +199,10 @@ class LocalPod:
         try:
             wait_for(
                 lambda: readiness.check(
-                    container, rewriter=invocation.rewriter, environment=invocation.environment, directory=self._directory
+                    container,
+                    rewriter=invocation.rewriter,
+                    environment=invocation.environment,
+                    directory=self._directory,
                 ),
                 failed=failed,
                 timeout=max(readiness.patience_seconds, readiness.period_seconds),
