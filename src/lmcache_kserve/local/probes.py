@@ -26,8 +26,8 @@ class Readiness:
 
     Attributes:
         probe: the readiness probe, or the startup probe of a container without one; empty for a container with neither.
-        patience_seconds: how long to wait for it: what the startup probe allows, and then, as a container may be unready for
-            as long as it likes, what a rollout allows.
+        patience_seconds: how long to wait for it: as long as the startup probe allows, and then, as a container may be
+            unready for as long as it likes, as long as a rollout does.
         period_seconds: how often to ask; at most once a second, so that a local run does not wait for a cluster's pace.
     """
 
