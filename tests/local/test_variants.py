@@ -25,11 +25,15 @@ ALL = {
 @pytest.mark.parametrize(
     "settings",
     [
-        pytest.param(("remoteBackend.type=lmcache-server",), id="lmcache-server"),
-        pytest.param(("lmcache.localCpu.enabled=false",), id="cpu-tier-off"),
-        pytest.param(("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"), id="disk-tier"),
-        pytest.param(("lmcache.configStyle=env", "remoteBackend.type=valkey"), id="env-style-valkey"),
-        pytest.param(("remoteBackend.type=filesystem",), id="filesystem"),
+        pytest.param(
+            ("remoteBackend.type=lmcache-server", "lmcache.localCpu.enabled=false"), id="lmcache-server-without-cpu-tier"
+        ),
+        pytest.param(("remoteBackend.type=valkey", "lmcache.configStyle=env"), id="valkey-env-style"),
+        pytest.param(("remoteBackend.type=redis-sentinel",), id="redis-sentinel"),
+        pytest.param(
+            ("remoteBackend.type=filesystem", "lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"),
+            id="filesystem-with-disk-tier",
+        ),
         pytest.param(
             (
                 "remoteBackend.type=mooncake",
