@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from running import COMMAND, Demo, Outcome
 
-from lmcache_kserve import resources
+from lmcache_kserve import resources, tools
+from lmcache_kserve.helm import Helm
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """One Helm: tests/chart compares what the majors render, and a run takes half a minute."""
+    return Helm(tools.pinned_helm(max(tools.PINNED_HELM)))
 
 
 @pytest.fixture

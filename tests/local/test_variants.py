@@ -27,12 +27,18 @@ NODE = ("lmcache.mode=multiprocess", "lmcache.multiprocess.placement=daemonset")
 @pytest.mark.parametrize(
     ("settings", "checks"),
     [
-        pytest.param(("remoteBackend.type=lmcache-server",), ALL, id="lmcache-server"),
-        pytest.param(("lmcache.localCpu.enabled=false",), ALL, id="cpu-tier-off"),
-        pytest.param(("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"), ALL, id="disk-tier"),
-        pytest.param(("lmcache.configStyle=env", "remoteBackend.type=valkey"), ALL, id="env-style-valkey"),
-        # Nobody can stop a folder.
-        pytest.param(("remoteBackend.type=filesystem",), ALL - {"backend-outage"}, id="filesystem"),
+        pytest.param(
+            ("remoteBackend.type=lmcache-server", "lmcache.localCpu.enabled=false"),
+            ALL,
+            id="lmcache-server-without-cpu-tier",
+        ),
+        pytest.param(("remoteBackend.type=valkey", "lmcache.configStyle=env"), ALL, id="valkey-env-style"),
+        pytest.param(("remoteBackend.type=redis-sentinel",), ALL, id="redis-sentinel"),
+        pytest.param(
+            ("remoteBackend.type=filesystem", "lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"),
+            ALL - {"backend-outage"},  # nobody can stop a folder
+            id="filesystem-with-disk-tier",
+        ),
         pytest.param(
             (
                 "remoteBackend.type=mooncake",

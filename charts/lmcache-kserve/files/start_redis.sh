@@ -31,8 +31,9 @@ echo "starting as $([ "$master" = "$SELF" ] && echo master || echo "replica of $
   echo "replica-announce-ip ${SELF%:*}"
   echo "replica-announce-port ${SELF##*:}"
   if [ -n "${REDISCLI_AUTH-}" ]; then
-    echo "requirepass $(quoted "$REDISCLI_AUTH")"
-    echo "masterauth $(quoted "$REDISCLI_AUTH")"
+    # No echo: where sh is dash, it reads the backslashes of the password as escapes.
+    printf 'requirepass %s\n' "$(quoted "$REDISCLI_AUTH")"
+    printf 'masterauth %s\n' "$(quoted "$REDISCLI_AUTH")"
   fi
   if [ "$master" != "$SELF" ]; then
     echo "replicaof ${master%:*} ${master##*:}"

@@ -24,9 +24,8 @@ echo "watching $master"
   echo "sentinel monitor $MASTER_NAME ${master%:*} ${master##*:} $QUORUM"
   if [ -n "${REDISCLI_AUTH-}" ]; then
     password=$(quoted "$REDISCLI_AUTH")
-    echo "requirepass $password"
-    echo "sentinel sentinel-pass $password"
-    echo "sentinel auth-pass $MASTER_NAME $password"
+    # No echo: where sh is dash, it reads the backslashes of the password as escapes.
+    printf '%s %s\n' requirepass "$password" "sentinel sentinel-pass" "$password" "sentinel auth-pass $MASTER_NAME" "$password"
   fi
 } >/run/redis/sentinel.conf
 

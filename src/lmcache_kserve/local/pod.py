@@ -15,7 +15,7 @@ from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
 from lmcache_kserve.manifests import sidecars
-from lmcache_kserve.waiting import wait_for
+from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
 _INIT_TIMEOUT_SECONDS = 600.0
 
@@ -219,15 +219,22 @@ class LocalPod:
                 return None
             return f"{process.name} ended with code {process.exit_code} before it was ready\n{process.log.tail()}"
 
-        wait_for(
-            lambda: readiness.check(
-                container, rewriter=invocation.rewriter, environment=invocation.environment, directory=self._directory
-            ),
-            failed=failed,
-            timeout=max(readiness.patience_seconds, readiness.period_seconds),
-            delay=readiness.period_seconds,
-            describe=f"{process.name} to be ready",
-        )
+        try:
+            wait_for(
+                lambda: readiness.check(
+                    container,
+                    rewriter=invocation.rewriter,
+                    environment=invocation.environment,
+                    directory=self._directory,
+                ),
+                failed=failed,
+                timeout=max(readiness.patience_seconds, readiness.period_seconds),
+                delay=readiness.period_seconds,
+                describe=f"{process.name} to be ready",
+            )
+        except WaitTimeoutError as error:
+            error.add_note(process.log.tail())
+            raise
 
     def _end(self, *, gracefully: bool) -> None:
         with self._changing:

@@ -16,6 +16,7 @@ _DEFAULT_PERIOD_SECONDS = 10
 _DEFAULT_TIMEOUT_SECONDS = 1
 _DEFAULT_FAILURE_THRESHOLD = 3
 _LOCAL_PERIOD_SECONDS = 1.0
+_ROLLOUT_SECONDS = 120.0
 _REDIRECT_LIMIT = 400
 
 
@@ -25,7 +26,8 @@ class Readiness:
 
     Attributes:
         probe: the readiness probe, or the startup probe of a container without one; empty for a container with neither.
-        patience_seconds: how long the probes of the manifest allow it to take.
+        patience_seconds: how long to wait for it: as long as the startup probe allows, and then, as a container may be
+            unready for as long as it likes, as long as a rollout does.
         period_seconds: how often to ask; at most once a second, so that a local run does not wait for a cluster's pace.
     """
 
@@ -39,7 +41,7 @@ class Readiness:
         startup, readiness = container.get("startupProbe", {}), container.get("readinessProbe", {})
         return cls(
             probe=readiness or startup,
-            patience_seconds=_allowed_seconds(startup) + _allowed_seconds(readiness),
+            patience_seconds=_allowed_seconds(startup) + max(_allowed_seconds(readiness), _ROLLOUT_SECONDS),
             period_seconds=_LOCAL_PERIOD_SECONDS,
         )
 
