@@ -1,7 +1,7 @@
 """What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -79,8 +79,8 @@ CHUNK_FILES = "*.data"
 """Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
 
 
-MULTIPROCESS = frozenset({"redis", "valkey"})
-"""Backends that LMCache's server has an adapter for; the chart's mp_server.py attaches one anew that was restarted."""
+MULTIPROCESS = frozenset({"redis", "valkey", "redis-sentinel", "filesystem", "s3"})
+"""Backends that LMCache's server has an adapter for; the chart's mp_server.py attaches a restarted Redis anew."""
 
 
 def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
@@ -95,8 +95,7 @@ def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
             f"remoteBackend.type={backend_type} cannot be verified with lmcache.mode={mode}; the harness knows none, "
             f"{', '.join(sorted(known))}"
         )
-    found = TRAITS[backend_type]
-    return replace(found, client_reconnects=True) if mode == "multiprocess" else found
+    return TRAITS[backend_type]
 
 
 def file_contents(folder: Path) -> Contents:

@@ -147,7 +147,7 @@ class _Backend:
         reconnects = self._backend.client_reconnects or not scenario.breaks
         with _peak(lambda: self._backend.resident_bytes) as peak:
             fault = Fault(name=name, client_reconnects=reconnects, begin=scenario.begin, end=scenario.end)
-            outage = disturb(bench, fault)
+            outage = disturb(bench, fault, stage=name)
         if not reconnects:
             self._restart_replicas(bench)
         one = FaultRow(

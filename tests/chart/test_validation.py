@@ -518,6 +518,7 @@ BACKENDS |= {
     }.items()
 }
 
+
 def multiprocess(
     *named: str, values: dict[str, Any] | None = None, lmcache: dict[str, Any] | None = None, **mode: Any
 ) -> Problem:

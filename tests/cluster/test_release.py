@@ -273,7 +273,7 @@ def _disturbed(
         bench = Bench(target, None, options=Options(traffic_interval_s=1.0), journal=Journal())
         with bench.opened():
             bench.calibrate()
-            return disturb(bench, Fault(name=name, client_reconnects=True, begin=begin, end=end))
+            return disturb(bench, Fault(name=name, client_reconnects=True, begin=begin, end=end), stage=name)
 
 
 def _assert_survived(outage: Outage | Unreadable) -> None:

@@ -47,14 +47,8 @@ def test_a_servers_keys_and_bytes_are_counted(server: str) -> None:
     assert contents.size_bytes > 8000
 
 
-def test_a_backend_of_mode_multiprocess_holds_one_entry_a_chunk(server: str) -> None:
-    entries = traits("redis", "multiprocess").entries_per_chunk
-    assert entries == 1
-    assert redis_contents(server, username=None, password=PASSWORD, entries_per_chunk=entries).entries_per_chunk == 1
-
-
 def test_a_backend_without_an_adapter_cannot_be_verified_in_mode_multiprocess() -> None:
-    with pytest.raises(HarnessError, match=r"lmcache\.mode=multiprocess; the harness knows none, redis, valkey"):
+    with pytest.raises(HarnessError, match=r"lmcache\.mode=multiprocess; the harness knows none, filesystem, redis"):
         traits("lmcache-server", "multiprocess")
 
 

@@ -79,6 +79,8 @@ def test_a_client_of_redis_finds_the_server_of_either_client_of_lmcache(file: st
 )
 def test_the_shared_folder_is_read_from_either_form(file: str, folder: str | None) -> None:
     assert read_settings([], {}, config_file=file).shared_folder == folder
+
+
 def test_credentials_are_read_as_the_launcher_reads_them() -> None:
     environment = {"REMOTE_BACKEND_USERNAME": "cache", "REMOTE_BACKEND_PASSWORD": "secret\r\n"}
     settings = read_settings([], environment, config_file=None)
@@ -99,8 +101,14 @@ def test_in_mode_multiprocess_the_server_holds_the_settings() -> None:
     assert (settings.remote_url, settings.username, settings.password) == ("resp://cache:6379", None, "secret")
 
 
-def test_a_server_without_a_redis_adapter_has_no_remote_backend() -> None:
-    assert read_server_settings([], [*SERVER, '{"type":"fs","base_path":"/a"}'], {}).remote_url is None
+def test_the_servers_other_adapters_are_read_as_the_connectors_of_their_kind() -> None:
+    assert read_server_settings([], [*SERVER, '{"type":"fs","base_path":"/a"}'], {}).shared_folder == "/a"
+    bucket = '{"type":"s3","s3_endpoint":"s3://kv.s3.example","s3_region":"eu-central-1","disable_tls":false}'
+    assert read_server_settings([], [*SERVER, bucket], {}).bucket == ("https://kv.s3.example", "eu-central-1")
+
+
+def test_a_server_without_an_adapter_has_no_remote_backend() -> None:
+    assert read_server_settings([], [*SERVER, '{"type":"mock"}'], {}).remote_url is None
     assert read_server_settings([], ["lmcache", "server"], {}).chunk_size == 256
 
 

@@ -5,9 +5,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Redis:
-    """Answers a PING as long as it is told to; `replace` ends its connections, as a restart does."""
+    """Answers a PING; `replace` ends its connections, as a restart does."""
 
     def __init__(self, reply: bytes = b"-NOAUTH Authentication required.\r\n") -> None:
         self.reply = reply
@@ -59,8 +59,9 @@ class Redis:
             return
 
     def replace(self) -> None:
-        for connection in self.connections:
-            connection.shutdown(socket.SHUT_RDWR)
+        while self.connections:
+            with self.connections.pop() as connection, suppress(OSError):  # where the other side has gone first
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.listener.close()
@@ -100,15 +101,21 @@ class Ended(BaseException):
 @contextmanager
 def watching(script: ModuleType, manager: Manager, monkeypatch: pytest.MonkeyPatch, port: int) -> Iterator[list[int]]:
     codes: list[int] = []
+    over = threading.Event()
 
     def leave(code: int) -> None:
         codes.append(code)
         manager.changed.set()
         raise Ended
 
+    def sleep(seconds: float) -> None:
+        if over.wait(seconds):
+            raise Ended
+
     monkeypatch.setattr(script, "storage_manager", lambda: manager)
     monkeypatch.setattr(script, "configuration", lambda adapter: adapter)
-    monkeypatch.setattr(script.os, "_exit", leave)
+    monkeypatch.setattr(script, "os", SimpleNamespace(_exit=leave))
+    monkeypatch.setattr(script, "time", SimpleNamespace(sleep=sleep))
 
     def run() -> None:
         try:
@@ -118,8 +125,10 @@ def watching(script: ModuleType, manager: Manager, monkeypatch: pytest.MonkeyPat
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    yield codes
-    if codes:
+    try:
+        yield codes
+    finally:
+        over.set()
         thread.join(10)
 
 
@@ -180,9 +189,10 @@ def test_a_backend_that_is_not_up_yet_is_attached_when_it_is(
 
 def test_a_backend_that_still_loads_is_not_attached(script: ModuleType) -> None:
     redis = Redis(b"-LOADING Redis is loading the dataset in memory\r\n")
-    assert not script.Backend("127.0.0.1", redis.port).answers()
-    redis.reply = b"+PONG\r\n"
-    assert script.Backend("127.0.0.1", redis.port).answers()
+    for reply, answers in ((redis.reply, False), (b"+PONG\r\n", True)):
+        redis.reply = reply
+        with closing(script.Backend("127.0.0.1", redis.port)) as backend:
+            assert backend.answers() is answers
     redis.close()
 
 

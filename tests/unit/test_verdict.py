@@ -360,7 +360,7 @@ def test_an_experiment_that_ended_early_fails_what_was_not_run() -> None:
     )
     reasons = failed(seen)
 
-    assert set(CHECKS) - set(reasons) == {"cross-replica-hit", "clean-logs"}
+    assert set(CHECKS) - set(reasons) == {"cross-replica-hit", "clean-logs", "cache-server-outage"}
     assert {reasons[name] for name in reasons} == {"Not run: no cross-replica hit."}
 
 

@@ -32,6 +32,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import Any
 
 STARTED = time.monotonic()
@@ -128,10 +129,10 @@ def keep_attached(adapter: dict[str, Any]) -> None:
             missing = True
             time.sleep(WATCH_SECONDS)
             continue
-        if backend.answers():
-            missing = False
-            hold(manager, adapter, backend, where)
-        backend.close()
+        with closing(backend):
+            if backend.answers():
+                missing = False
+                hold(manager, adapter, backend, where)
         time.sleep(WATCH_SECONDS)
 
 

@@ -155,9 +155,8 @@ class ClusterBackend:
             case Source.MOONCAKE | Source.MEMORY | Source.NOTHING:
                 raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(*self.neighbour(), command).split()
-        return Contents(
-            entries=int(entries), size_bytes=int(size), entries_per_chunk=self.settings.entries_per_chunk
-        )
+        entries_per_chunk = self.settings.entries_per_chunk if self.traits.source is Source.REDIS else 1
+        return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=entries_per_chunk)
 
     def stop(self) -> None:
         """Scale the backend to 0 and end its pods at once; what they held in memory is gone.

@@ -22,6 +22,7 @@ _TITLES = {
     "identical-output": "Answers do not change",
     "ttft": "The first token comes sooner",
     "backend-outage": "The service answers without its cache",
+    "cache-server-outage": "The service answers without its LMCache server",
     "replica-kill": "A killed replica costs a retry, nothing else",
     "clean-logs": "Logs are clean",
 }

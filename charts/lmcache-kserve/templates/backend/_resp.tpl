@@ -153,7 +153,7 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 
 {{- define "lmcache-kserve.resp.l2Env" -}}
 {{- if include "lmcache-kserve.resp.credentials" . }}
-{{- with (get .context.Values.remoteBackend .type).auth.username }}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
 - name: LMCACHE_RESP_USERNAME
   value: {{ . | quote }}
 {{- end }}
@@ -518,7 +518,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- end }}
 {{- end }}
 {{- if and (include "lmcache-kserve.multiprocess" .context) (not $values.deploy) }}
-{{- if $external.tls.enabled }}
+{{- if include "lmcache-kserve.resp.tls" . }}
 {{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use lmcache.mode in-process
 {{- end }}
 {{- if $external.database }}

@@ -292,7 +292,7 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
 {{- end }}
 {{- end }}
 {{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.l2Adapter" .)) }}
-remoteBackend.type: {{ .Values.remoteBackend.type }} has no adapter in lmcache.mode multiprocess; use redis or valkey, or lmcache.mode in-process
+remoteBackend.type: {{ .Values.remoteBackend.type }} has no adapter in lmcache.mode multiprocess; use redis, valkey, redis-sentinel, filesystem or s3, or lmcache.mode in-process
 {{- end }}
 {{- end }}
 {{- end }}

@@ -53,6 +53,8 @@ Any other backend that LMCache knows: its URL or the settings of its connectors,
 
 {{- define "lmcache-kserve.backend.custom.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.custom.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.custom.l2Adapter" }}{{ end }}
+{{- define "lmcache-kserve.backend.custom.l2Env" }}{{ end }}
 {{- define "lmcache-kserve.backend.custom.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.custom.generatedPassword" }}{{ end }}
 

@@ -49,6 +49,18 @@ extra_config:
   mountPath: {{ .Values.remoteBackend.filesystem.path }}
 {{- end }}
 
+{{/* It names its files as the connector does, with the same ending. */}}
+{{- define "lmcache-kserve.backend.filesystem.l2Adapter" -}}
+{{- dict "type" "fs" "base_path" .Values.remoteBackend.filesystem.path "relative_tmp_dir" ".tmp-$(POD_NAME)" | toJson -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.filesystem.l2Env" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end }}
+
 {{- define "lmcache-kserve.backend.filesystem.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.filesystem.generatedPassword" }}{{ end }}
 

@@ -47,6 +47,8 @@ extra_config:
 {{- define "lmcache-kserve.backend.infinistore.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.infinistore.l2Adapter" }}{{ end }}
+{{- define "lmcache-kserve.backend.infinistore.l2Env" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.generatedPassword" }}{{ end }}
 

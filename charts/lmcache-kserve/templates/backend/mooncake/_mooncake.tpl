@@ -87,6 +87,8 @@ extra_config:
 {{- define "lmcache-kserve.backend.mooncake.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.mooncake.l2Adapter" }}{{ end }}
+{{- define "lmcache-kserve.backend.mooncake.l2Env" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.secretChecksum" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.generatedPassword" }}{{ end }}
 

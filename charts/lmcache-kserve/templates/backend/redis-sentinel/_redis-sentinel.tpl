@@ -30,6 +30,12 @@ What the three have in common is here. Their pods carry the part as label `lmcac
 {{- end }}
 {{- define "lmcache-kserve.backend.redis-sentinel.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.redis-sentinel.volumeMounts" }}{{ end }}
+{{- define "lmcache-kserve.backend.redis-sentinel.l2Adapter" -}}
+{{- include "lmcache-kserve.resp.l2Adapter" (dict "context" . "type" "redis-sentinel") -}}
+{{- end }}
+{{- define "lmcache-kserve.backend.redis-sentinel.l2Env" -}}
+{{- include "lmcache-kserve.resp.l2Env" (dict "context" . "type" "redis-sentinel") -}}
+{{- end }}
 {{- define "lmcache-kserve.backend.redis-sentinel.secretChecksum" -}}
 {{- include "lmcache-kserve.resp.secretChecksum" (dict "context" . "type" "redis-sentinel") -}}
 {{- end }}

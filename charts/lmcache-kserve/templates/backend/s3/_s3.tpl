@@ -30,17 +30,35 @@ style, and signs what it puts into the Host header. An object for each chunk and
 {{/* The credentials are variables that awscrt reads itself; the URL has none. */}}
 {{- define "lmcache-kserve.backend.s3.credentials" }}{{ end }}
 
-{{- define "lmcache-kserve.backend.s3.config" -}}
+{{- define "lmcache-kserve.backend.s3.url" -}}
+s3://{{ include "lmcache-kserve.backend.s3.host" . }}
+{{- end }}
+
+{{/* Settings of the client, which have the same names in both modes. Output: YAML dict. */}}
+{{- define "lmcache-kserve.backend.s3.client" -}}
 {{- $values := .Values.remoteBackend.s3 -}}
+s3_region: {{ $values.external.region | quote }}
+s3_num_io_threads: {{ int $values.ioThreads }}
+s3_prefer_http2: {{ $values.preferHttp2 }}
+s3_enable_s3express: {{ $values.expressOneZone }}
+disable_tls: {{ not $values.external.tls.enabled }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.config" -}}
 remote_serde: {{ .Values.lmcache.serde }}
-remote_url: {{ printf "s3://%s" (include "lmcache-kserve.backend.s3.host" .) | quote }}
+remote_url: {{ include "lmcache-kserve.backend.s3.url" . | quote }}
 extra_config:
   save_chunk_meta: false
-  s3_region: {{ $values.external.region | quote }}
-  s3_num_io_threads: {{ int $values.ioThreads }}
-  s3_prefer_http2: {{ $values.preferHttp2 }}
-  s3_enable_s3express: {{ $values.expressOneZone }}
-  disable_tls: {{ not $values.external.tls.enabled }}
+  {{- include "lmcache-kserve.backend.s3.client" . | nindent 2 }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.l2Adapter" -}}
+{{- $client := include "lmcache-kserve.backend.s3.client" . | fromYaml -}}
+{{- merge (dict "type" "s3" "s3_endpoint" (include "lmcache-kserve.backend.s3.url" .)) $client | toJson -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.s3.l2Env" -}}
+{{- include "lmcache-kserve.backend.s3.env" . -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.s3.env" -}}
