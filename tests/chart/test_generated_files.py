@@ -89,8 +89,10 @@ def test_a_ci_file_runs_on_cpu_as_values_cpu_yaml_does(file: Path) -> None:
     # The model comes with the image, so that no hub has to be reached.
     cpu["model"]["id"] = "/models/tiny"
     cpu["runtime"]["image"]["tag"] += "-tiny"
-    # A second replica costs a minute, and only a shared backend gives it something to do.
-    cpu["predictor"]["replicas"] = 1 if ci["remoteBackend"]["type"] == "none" else 2
+    # A second replica costs a minute, and only what both share gives it something to do.
+    placement = ci.get("lmcache", {}).get("multiprocess", {}).get("placement")
+    shared = ci["remoteBackend"]["type"] != "none" or placement == "daemonset"
+    cpu["predictor"]["replicas"] = 2 if shared else 1
     assert {key: ci[key] for key in ("model", "runtime", "predictor")} == {
         key: cpu[key] for key in ("model", "runtime", "predictor")
     }

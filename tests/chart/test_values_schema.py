@@ -36,6 +36,7 @@ PASSED_THROUGH = (
     "resources",
     "securityContext",
     "startup",
+    "updateStrategy",
 )
 
 
