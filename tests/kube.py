@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -218,6 +219,11 @@ class Installed:
     def test(self) -> subprocess.CompletedProcess[str]:
         """Run the chart's tests."""
         return self._helm("test", self.name, "--logs", "--timeout=5m", check=False)
+
+    def verify(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the harness's proof."""
+        where = ("--namespace", self.kubectl.namespace)
+        return command(sys.executable, "-m", "lmcache_kserve", "verify", self.name, *where, *words, check=False)
 
     def uninstall(self) -> None:
         """Uninstall it and wait until its pods are gone."""

@@ -9,6 +9,13 @@ from typing import Any
 import psutil
 
 from lmcache_kserve.local.process import owner_of
+from lmcache_kserve.verdict import CHECKS
+
+SERVER = frozenset({"cache-server-outage"})
+"""The check that mode multiprocess has more."""
+
+ALL = frozenset(CHECKS) - SERVER
+"""Ids of the checks of mode in-process, with a backend that the release runs."""
 
 COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
 

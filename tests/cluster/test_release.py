@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from kube import ALL_AT_ONCE, Installed, Kubectl, command
+from kube import ALL_AT_ONCE, Installed, Kubectl
 from rendering import REPOSITORY
 from running import HEED_SIGINT
 
@@ -106,7 +106,7 @@ def test_verify_passes_with_the_documented_role(
     kubeconfig = _account_with_the_role(installed, tmp_path)
     out = tmp_path / "report"
     # Eight whole chunks and a little: what is left behind the last whole chunk is computed by either replica.
-    done = _verify(installed, "--kubeconfig", str(kubeconfig), "--prompt-tokens", "2130", "--out", str(out))
+    done = installed.verify("--kubeconfig", str(kubeconfig), "--prompt-tokens", "2130", "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((out / "report.json").read_text())
     record_property("ttft_median_ratio", report["ttft"]["median_ratio"])
@@ -303,20 +303,6 @@ def _generations(kubectl: Kubectl) -> dict[str, int]:
     """How often the specification of each object has changed."""
     kinds = "inferenceservices,servingruntimes,deployments,networkpolicies"
     return {f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["generation"] for one in kubectl.items(kinds)}
-
-
-def _verify(installed: Installed, *words: str) -> subprocess.CompletedProcess[str]:
-    return command(
-        sys.executable,
-        "-m",
-        "lmcache_kserve",
-        "verify",
-        installed.name,
-        "--namespace",
-        installed.kubectl.namespace,
-        *words,
-        check=False,
-    )
 
 
 def _account_with_the_role(installed: Installed, folder: Path) -> Path:

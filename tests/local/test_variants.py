@@ -2,25 +2,13 @@
 
 import pytest
 import yaml
-from running import Demo
+from running import ALL, SERVER, Demo
 
 from lmcache_kserve import resources
 
 pytestmark = pytest.mark.local
 
 QUICK = ("--pairs", "3", "--no-baseline")
-ALL = {
-    "cross-replica-hit",
-    "restart-hit",
-    "backend-grew",
-    "external-hits-metric",
-    "identical-output",
-    "ttft",
-    "backend-outage",
-    "replica-kill",
-    "clean-logs",
-}
-SERVER = {"cache-server-outage"}
 NODE = ("lmcache.mode=multiprocess", "lmcache.multiprocess.placement=daemonset")
 
 
@@ -56,7 +44,7 @@ NODE = ("lmcache.mode=multiprocess", "lmcache.multiprocess.placement=daemonset")
         ),
     ],
 )
-def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: set[str]) -> None:
+def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: frozenset[str]) -> None:
     outcome = demo(*QUICK, *(argument for setting in settings for argument in ("--set", setting)))
     assert outcome.code == 0, outcome.output
     assert outcome.passed == checks
