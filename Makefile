@@ -25,13 +25,23 @@ record: demo ## Run the demo and put its report and plot where the README quotes
 	cp $(OUT)/report.json docs/reports/demo.json
 	cp $(OUT)/ttft.svg docs/images/ttft.svg
 
+.PHONY: faults
+faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAULTS_ARGS='--backend redis' for one
+	$(LK) faults --out $(OUT) $(FAULTS_ARGS)
+	cp $(OUT)/faults.json docs/reports/faults.json
+	cp $(OUT)/faults.md docs/faults.md
+
+.PHONY: matrix
+matrix: $(UV) ## Write the README's table of what was proven
+	$(RUN) scripts/matrix.py
+
 .PHONY: test
 test: $(UV) ## Unit and chart tests
 	$(RUN) pytest -n 2 --dist worksteal
 
 .PHONY: test-local
 test-local: $(UV) ## The proof with the real engine, for each way to configure it
-	$(RUN) pytest tests/local
+	$(RUN) pytest tests/local $(PYTEST_ARGS)
 
 .PHONY: cluster
 cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs docker, kind and kubectl

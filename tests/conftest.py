@@ -1,7 +1,8 @@
-"""Fixtures that render the chart with real Helm, of both majors."""
+"""Fixtures that render the chart with real Helm, of both majors, and the record of what was proven."""
 
 from pathlib import Path
 
+import proofs
 import pytest
 from rendering import Render
 
@@ -15,6 +16,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="a clone of kserve/kserve with its tags: the KServe schemas are generated from it again and compared",
     )
+    parser.addoption(
+        "--proofs", type=Path, help="a file, docs/reports/proofs.json, in which to keep what the tests have proven"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--proofs")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(proofs.Recorder(path))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    proofs.mark(items)
 
 
 @pytest.fixture(scope="session", params=sorted(tools.PINNED_HELM), ids="helm{}".format)

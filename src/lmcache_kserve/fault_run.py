@@ -25,10 +25,13 @@ from lmcache_kserve.local.target import LocalBackend, LocalTarget
 from lmcache_kserve.progress import Stages
 from lmcache_kserve.render import NAMESPACE, Renderer
 
-MAXMEMORY = "128Mi"
-"""Of the servers that evict: little, so that they are soon full."""
-_EVICTING = {"redis": "redis", "redis-sentinel": "redisSentinel", "valkey": "valkey"}
-"""Those servers' types, and the keys of their values."""
+SIZES: Mapping[str, tuple[str, ...]] = {
+    "redis": ("redis.maxmemory=128Mi",),
+    "valkey": ("valkey.maxmemory=128Mi",),
+    "redis-sentinel": ("redisSentinel.maxmemory=128Mi",),
+    "mooncake": ("mooncake.localBuffer=128Mi", "mooncake.store.segmentSize=128Mi"),
+}
+"""Of the servers that evict: little, so that they are soon full. Below `remoteBackend`, by type."""
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
 _WAIT_SECONDS = 5
@@ -111,10 +114,8 @@ def run(options: Options, *, console: Console) -> bool:
 
 
 def _settings(backend: str) -> tuple[str, ...]:
-    settings = (f"remoteBackend.type={backend}", f"remoteBackend.waitSeconds={_WAIT_SECONDS}")
-    if key := _EVICTING.get(backend):
-        return (*settings, f"remoteBackend.{key}.maxmemory={MAXMEMORY}")
-    return settings
+    settings = (f"type={backend}", f"waitSeconds={_WAIT_SECONDS}", *SIZES.get(backend, ()))
+    return tuple(f"remoteBackend.{setting}" for setting in settings)
 
 
 class _Backend:

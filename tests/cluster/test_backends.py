@@ -3,28 +3,41 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kube import Installed, Kubectl
 from rendering import CHART
 from running import ALL, SERVER
 
-pytestmark = [pytest.mark.cluster, pytest.mark.backends]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-CHECKS = {
-    # By values file of charts/lmcache-kserve/ci: those that apply.
-    "redis": ALL,
-    "valkey": ALL,
-    "redis-sentinel": ALL,
-    "lmcache-server": ALL,
-    "mooncake": ALL,
-    "filesystem": ALL - {"backend-outage"},  # nobody can stop a folder
-    "multiprocess": ALL | SERVER,
-    "multiprocess-daemonset": (ALL | SERVER) - {"backend-grew", "backend-outage"},  # the replicas share one server
-}
+ALONE = (ALL | SERVER) - {"backend-grew", "backend-outage"}
+"""With a server on the node and nothing behind it."""
 
 
-@pytest.fixture(params=CHECKS)
+def case(file: str, checks: frozenset[str], *, backend: str = "", mode: str = "in-process") -> Any:
+    """A values file of charts/lmcache-kserve/ci, and the checks of `verify` that apply."""
+    return pytest.param(file, checks, id=file, marks=pytest.mark.proves("kind", backend or file, mode))
+
+
+CASES = pytest.mark.parametrize(
+    ("installed", "checks"),
+    [
+        case("redis", ALL),
+        case("valkey", ALL),
+        case("redis-sentinel", ALL),
+        case("lmcache-server", ALL),
+        case("mooncake", ALL),
+        case("filesystem", ALL - {"backend-outage"}),  # nobody can stop a folder
+        case("multiprocess", ALL | SERVER, backend="redis", mode="multiprocess"),
+        case("multiprocess-daemonset", ALONE, backend="none", mode="multiprocess"),
+    ],
+    indirect=["installed"],
+)
+
+
+@pytest.fixture
 def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Iterator[Installed]:
     release = Installed(helm4, namespace, "demo", files=(CHART / "ci" / f"{request.param}-values.yaml",))
     release.install()
@@ -33,17 +46,14 @@ def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -
     release.uninstall()
 
 
+@CASES
 def test_every_proof_passes(
-    request: pytest.FixtureRequest,
-    installed: Installed,
-    tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    installed: Installed, checks: frozenset[str], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     tested = installed.test()
     assert tested.returncode == 0, tested.stdout + tested.stderr
     done = installed.verify("--pairs", "3", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    applied = {check["id"] for check in report["checks"]}
-    assert applied == CHECKS[request.node.callspec.params["installed"]]
+    assert {check["id"] for check in report["checks"]} == checks
     record_property("ttft_median_ratio", report["ttft"]["median_ratio"])

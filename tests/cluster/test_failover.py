@@ -14,7 +14,7 @@ from lmcache_kserve.faults import Fault, disturb
 from lmcache_kserve.journal import Journal
 from lmcache_kserve.waiting import Pending, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.backends, pytest.mark.fault]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.fault]
 
 HITS_WITHIN_S = 60.0
 SETTLED_WITHIN_S = 120.0

@@ -21,6 +21,16 @@ for name in os.listdir("/models"):
     shutil.copytree(f"/models/{name}", f"/claim/{name}", copy_function=shutil.copyfile)
 """
 
+MULTIPROCESS = (
+    "lmcache.mode=multiprocess",
+    "lmcache.multiprocess.l1.sizeGB=1",
+    "lmcache.multiprocess.resources.requests.memory=1Gi",
+    "lmcache.multiprocess.resources.limits.memory=4Gi",
+)
+MODES = pytest.mark.parametrize(
+    "mode", [pytest.param((), id="in-process"), pytest.param(MULTIPROCESS, id="multiprocess", marks=pytest.mark.long)]
+)
+
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _POD_RESTRICTED = {
     "runAsNonRoot": True,
@@ -79,24 +89,30 @@ def models(namespace: Kubectl) -> Iterator[str]:
     namespace.run("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
 
 
-def test_models_with_their_own_ids_never_share(namespace: Kubectl, helm4: Path, shared_redis: str) -> None:
-    _assert_isolated(namespace, helm4, shared_redis, [f"model.id={MODEL}", f"model.id={OTHER_MODEL}"])
+@MODES
+def test_models_with_their_own_ids_never_share(
+    namespace: Kubectl, helm4: Path, shared_redis: str, mode: tuple[str, ...]
+) -> None:
+    _assert_isolated(namespace, helm4, shared_redis, mode, [f"model.id={MODEL}", f"model.id={OTHER_MODEL}"])
 
 
+@pytest.mark.long
+@MODES
 def test_models_that_are_all_mounted_at_mnt_models_never_share(
-    namespace: Kubectl, helm4: Path, shared_redis: str, models: str
+    namespace: Kubectl, helm4: Path, shared_redis: str, models: str, mode: tuple[str, ...]
 ) -> None:
     uris = [f"model.storageUri=pvc://{models}/{Path(path).name}" for path in (MODEL, OTHER_MODEL)]
-    _assert_isolated(namespace, helm4, shared_redis, uris)
+    _assert_isolated(namespace, helm4, shared_redis, mode, uris)
 
 
-def _assert_isolated(namespace: Kubectl, helm: Path, redis: str, models: list[str]) -> None:
+def _assert_isolated(namespace: Kubectl, helm: Path, redis: str, mode: tuple[str, ...], models: list[str]) -> None:
     """Ask one model a prompt, then a new replica of it, which hits, and then the other model, which does not."""
     settings = (
         "predictor.replicas=1",
         "remoteBackend.redis.deploy=false",
         f"remoteBackend.redis.external.endpoint={redis}",
         "remoteBackend.redis.auth.enabled=false",
+        *mode,
     )
     one, two = (
         Installed(helm, namespace, name, (*settings, model)) for name, model in zip(("one", "two"), models, strict=True)

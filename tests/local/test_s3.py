@@ -13,7 +13,7 @@ from running import ALL, SERVER, Demo
 
 from lmcache_kserve.waiting import wait_for
 
-pytestmark = pytest.mark.local
+pytestmark = [pytest.mark.local, pytest.mark.long]
 
 BUCKET = "127"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -49,7 +49,11 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("mode", "checks"), [("in-process", ALL), ("multiprocess", ALL | SERVER)], ids=["in-process", "multiprocess"]
+    ("mode", "checks"),
+    [
+        pytest.param(mode, checks, id=mode, marks=pytest.mark.proves("local", "s3", mode))
+        for mode, checks in (("in-process", ALL), ("multiprocess", ALL | SERVER))
+    ],
 )
 def test_every_check_passes(
     demo: Demo, bucket: Path, monkeypatch: pytest.MonkeyPatch, mode: str, checks: frozenset[str]

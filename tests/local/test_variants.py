@@ -1,5 +1,7 @@
 """The whole proof, for each way to configure the cache; three pairs, since `make demo` measures TTFT with twelve."""
 
+from typing import Any
+
 import pytest
 import yaml
 from running import ALL, SERVER, Demo
@@ -9,39 +11,51 @@ from lmcache_kserve import resources
 pytestmark = pytest.mark.local
 
 QUICK = ("--pairs", "3", "--no-baseline")
-NODE = ("lmcache.mode=multiprocess", "lmcache.multiprocess.placement=daemonset")
+MOONCAKE = (
+    "remoteBackend.mooncake.localBuffer=256Mi",
+    "remoteBackend.mooncake.store.segmentSize=1Gi",
+)
+DISK = ("lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2")
+NODE = ("lmcache.multiprocess.placement=daemonset",)
+OUTAGE = frozenset({"backend-outage"})
+SHARED = frozenset({"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"})
+"""Checks of what replicas share through a backend."""
+
+
+def case(
+    name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL, long: bool = True
+) -> Any:
+    """A way to configure the cache, and the checks of `demo` that apply to it."""
+    given = (f"remoteBackend.type={backend}", f"lmcache.mode={mode}", *settings)
+    marks = [pytest.mark.proves("local", backend, mode), *([pytest.mark.long] if long else [])]
+    return pytest.param(given, checks, id=name, marks=marks)
+
+
+def multiprocess(
+    backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset(), long: bool = True
+) -> Any:
+    """The same in mode multiprocess."""
+    name = f"multiprocess-{name or backend}"
+    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without, long=long)
 
 
 @pytest.mark.parametrize(
     ("settings", "checks"),
     [
-        pytest.param(
-            ("remoteBackend.type=lmcache-server", "lmcache.localCpu.enabled=false"),
-            ALL,
-            id="lmcache-server-without-cpu-tier",
-        ),
-        pytest.param(("remoteBackend.type=valkey", "lmcache.configStyle=env"), ALL, id="valkey-env-style"),
-        pytest.param(("remoteBackend.type=redis-sentinel",), ALL, id="redis-sentinel"),
-        pytest.param(
-            ("remoteBackend.type=filesystem", "lmcache.localDisk.enabled=true", "lmcache.localDisk.sizeGB=2"),
-            ALL - {"backend-outage"},  # nobody can stop a folder
-            id="filesystem-with-disk-tier",
-        ),
-        pytest.param(
-            (
-                "remoteBackend.type=mooncake",
-                "remoteBackend.mooncake.localBuffer=256Mi",
-                "remoteBackend.mooncake.store.segmentSize=1Gi",
-            ),
-            ALL,
-            id="mooncake",
-        ),
-        pytest.param(("lmcache.mode=multiprocess",), ALL | SERVER, id="multiprocess"),
-        pytest.param(
-            (*NODE, "remoteBackend.type=none"),
-            ALL - {"backend-grew", "backend-outage"} | SERVER,
-            id="multiprocess-daemonset",
-        ),
+        case("redis", "redis"),
+        case("cpu-tier", "none", checks=ALL - SHARED),
+        case("disk-tier", "none", *DISK, checks=ALL - SHARED),
+        case("lmcache-server-without-cpu-tier", "lmcache-server", "lmcache.localCpu.enabled=false"),
+        case("valkey-env-style", "valkey", "lmcache.configStyle=env"),
+        case("redis-sentinel", "redis-sentinel", long=False),
+        # Nobody can stop a folder.
+        case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
+        case("mooncake", "mooncake", *MOONCAKE),
+        multiprocess("redis", long=False),
+        multiprocess("valkey"),
+        multiprocess("redis-sentinel"),
+        multiprocess("filesystem", without=OUTAGE),
+        multiprocess("none", *NODE, name="daemonset", without=OUTAGE | {"backend-grew"}),
     ],
 )
 def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: frozenset[str]) -> None:

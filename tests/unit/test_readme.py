@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from lmcache_kserve.verdict import CHECKS
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 CHART = yaml.safe_load((REPOSITORY / "charts/lmcache-kserve/Chart.yaml").read_text(encoding="utf-8"))
+PROOFS = json.loads((REPOSITORY / "docs/reports/proofs.json").read_text(encoding="utf-8"))
 REPORT = json.loads((REPOSITORY / "docs/reports/demo.json").read_text(encoding="utf-8"))
 
 
@@ -33,6 +36,23 @@ def test_every_backend_has_its_row() -> None:
     schema = json.loads((REPOSITORY / "charts/lmcache-kserve/values.schema.json").read_text(encoding="utf-8"))
     assert named == set(schema["properties"]["remoteBackend"]["properties"]["type"]["enum"])
     assert named > set(TRAITS)
+
+
+def test_the_table_of_what_was_proven_is_what_the_reports_say() -> None:
+    script = REPOSITORY / "scripts" / "matrix.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"run scripts/matrix.py {done.stderr}"
+
+
+def test_every_recorded_proof_is_of_a_test_that_there_is() -> None:
+    recorded = {one["test"].partition("[")[0] for one in PROOFS}
+    missing = {test for test in recorded if f"def {test.rpartition('::')[2]}(" not in source(test.partition("::")[0])}
+    assert recorded
+    assert missing == set()
+
+
+def source(file: str) -> str:
+    return (REPOSITORY / file).read_text(encoding="utf-8")
 
 
 def test_the_tested_versions_are_those_of_the_chart_and_of_the_tests() -> None:

@@ -1,0 +1,55 @@
+"""What passing tests prove of each backend: kept in a file that scripts/matrix.py makes the README's table of.
+
+A test says what it proves with `@pytest.mark.proves(HOW, BACKEND, MODE)`. With `--proofs docs/reports/proofs.json`, what
+has passed is added to the file and what has failed is taken out; what did not run stays as it is.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+PROPERTY = "proves"
+HOW = ("rendered", "local", "kind")
+"""Columns of the table: rendered and valid, the whole proof on this machine, the whole proof on a kind cluster."""
+
+
+def mark(items: list[pytest.Item]) -> None:
+    """Let the reports of the tests carry their marks, from xdist's workers as well."""
+    for item in items:
+        for marker in item.iter_markers(PROPERTY):
+            how, backend, mode = marker.args
+            assert how in HOW, item.nodeid
+            item.user_properties.append((PROPERTY, (how, backend, mode)))
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Collects what was proven in a session, and writes it at the end.
+
+    Attributes:
+        path: the file.
+        passed: whether the test with this id, which proves this, has passed so far.
+    """
+
+    path: Path
+    passed: dict[tuple[str, str, str, str], bool] = field(default_factory=dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a phase of a test."""
+        for name, value in report.user_properties:
+            if name == PROPERTY and not report.skipped:
+                how, backend, mode = cast("tuple[str, str, str]", value)
+                key = (how, backend, mode, report.nodeid)
+                self.passed[key] = self.passed.get(key, True) and report.passed
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file."""
+        held = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
+        proven = {(one["how"], one["backend"], one["mode"], one["test"]) for one in held}
+        proven -= self.passed.keys()
+        proven |= {key for key, passed in self.passed.items() if passed}
+        rows = [dict(zip(("how", "backend", "mode", "test"), key, strict=True)) for key in sorted(proven)]
+        self.path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
