@@ -1,7 +1,7 @@
 """What passing tests prove of each backend: kept in a file that scripts/matrix.py makes the README's table of.
 
-A test says what it proves with `@pytest.mark.proves(HOW, BACKEND, MODE)`. With `--proofs docs/reports/proofs.json`, what
-has passed is added to the file and what has failed is taken out; what did not run stays as it is.
+A test says what it proves with `@pytest.mark.proves(HOW, BACKEND, MODE)`. With `--proofs docs/reports/proofs.json` the
+file gains what has passed and loses what has failed or was skipped; what was not asked for stays.
 """
 
 import json
@@ -40,7 +40,7 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in a phase of a test."""
         for name, value in report.user_properties:
-            if name == PROPERTY and not report.skipped:
+            if name == PROPERTY:
                 how, backend, mode = cast("tuple[str, str, str]", value)
                 key = (how, backend, mode, report.nodeid)
                 self.passed[key] = self.passed.get(key, True) and report.passed
