@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pykube
+import yaml
 from rendering import CHART, REPOSITORY
 
 from lmcache_kserve.cluster.api import Api
@@ -19,7 +20,7 @@ from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.waiting import Pending, wait_for
 
-APP_VERSION = "0.1.0"
+APP_VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["appVersion"]
 IMAGE = os.environ.get("LMCACHE_KSERVE_TEST_IMAGE", f"lmcache-kserve/vllm-cpu:{APP_VERSION}-tiny")
 """The CPU image with the test models inside, which the nodes have or can pull."""
 
