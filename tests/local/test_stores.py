@@ -91,9 +91,9 @@ FILESYSTEM = backend("filesystem")
 @pytest.mark.parametrize(
     "running",
     [
-        pytest.param(backend("redis"), id="redis"),
-        pytest.param(backend("valkey"), id="valkey"),
-        pytest.param(backend("lmcache-server"), id="lmcache-server"),
+        pytest.param(backend("redis"), id="redis", marks=pytest.mark.long),
+        pytest.param(backend("valkey"), id="valkey", marks=pytest.mark.long),
+        pytest.param(backend("lmcache-server"), id="lmcache-server", marks=pytest.mark.long),
         pytest.param(FILESYSTEM, id="filesystem"),
         pytest.param(MOONCAKE, id="mooncake"),
     ],

@@ -47,7 +47,7 @@ def multiprocess(
         case("disk-tier", "none", *DISK, checks=ALL - SHARED),
         case("lmcache-server-without-cpu-tier", "lmcache-server", "lmcache.localCpu.enabled=false"),
         case("valkey-env-style", "valkey", "lmcache.configStyle=env"),
-        case("redis-sentinel", "redis-sentinel", long=False),
+        case("redis-sentinel", "redis-sentinel"),
         # Nobody can stop a folder.
         case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
         case("mooncake", "mooncake", *MOONCAKE),
