@@ -4,6 +4,7 @@ It comes in through standard input, so it needs nothing but the standard library
 """
 
 import ctypes
+import importlib
 import json
 import os
 import re
@@ -19,6 +20,8 @@ from typing import Any
 
 USER_ID = 1000
 LIBRARIES = ("libnuma.so.1", "libgomp.so.1")
+# Clients of backends that load libraries of the system, by the package that brings them; not every processor has it.
+CLIENTS = {"mooncake-transfer-engine-non-cuda": "mooncake.store"}
 # A CPU server loads none of them; pyproject.toml says which ones vLLM and LMCache declare all the same.
 UNWANTED_PACKAGES = ("cuda", "cufile", "cupy", "nvidia", "nvtx", "torchaudio", "torchcodec", "torchvision", "triton")
 UNWANTED_PROGRAMS = ("c++", "cc", "clang", "g++", "gcc", "ld", "make", "nvcc", "uv")
@@ -79,6 +82,14 @@ def what_is_wrong() -> Iterator[str]:
             ctypes.CDLL(library)
         except OSError as error:
             yield f"a library does not load ({error})"
+    for package, module in CLIENTS.items():
+        try:
+            metadata.version(package)
+            importlib.import_module(module)
+        except metadata.PackageNotFoundError:
+            continue
+        except ImportError as error:
+            yield f"{module} does not load ({error})"
 
 
 def what_is_left_over() -> Iterator[str]:
