@@ -1,7 +1,7 @@
 """Every backend that a cluster without special hardware runs, in both modes: installed, proven, uninstalled."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,12 @@ CASES = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Iterator[Installed]:
+def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Installed:
     release = Installed(helm4, namespace, "demo", files=(CHART / "ci" / f"{request.param}-values.yaml",))
     release.install()
+    request.addfinalizer(release.uninstall)
     release.wait_until_ready()
-    yield release
-    release.uninstall()
+    return release
 
 
 @CASES

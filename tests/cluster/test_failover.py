@@ -1,6 +1,5 @@
 """A release with Redis Sentinel whose master goes, planned or not, while the replicas answer requests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,12 @@ SETTLED_WITHIN_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def installed(namespace: Kubectl, helm4: Path) -> Iterator[Installed]:
+def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Installed:
     release = Installed(helm4, namespace, "demo", files=(CHART / "ci" / "redis-sentinel-values.yaml",))
     release.install()
+    request.addfinalizer(release.uninstall)
     release.wait_until_ready()
-    yield release
-    release.uninstall()
+    return release
 
 
 @pytest.mark.parametrize("how", [("--grace-period=0", "--force"), ()], ids=["lost", "deleted"])
