@@ -41,7 +41,7 @@ CASES = pytest.mark.parametrize(
 def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Installed:
     release = Installed(helm4, namespace, "demo", files=(CHART / "ci" / f"{request.param}-values.yaml",))
     release.install()
-    request.addfinalizer(release.uninstall)
+    request.addfinalizer(release.uninstall)  # noqa: PT021 - also of one that does not become ready
     release.wait_until_ready()
     return release
 

@@ -23,7 +23,7 @@ SETTLED_WITHIN_S = 120.0
 def installed(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Installed:
     release = Installed(helm4, namespace, "demo", files=(CHART / "ci" / "redis-sentinel-values.yaml",))
     release.install()
-    request.addfinalizer(release.uninstall)
+    request.addfinalizer(release.uninstall)  # noqa: PT021 - also of one that does not become ready
     release.wait_until_ready()
     return release
 
