@@ -26,7 +26,8 @@ ALL = {
     "settings",
     [
         pytest.param(
-            ("remoteBackend.type=lmcache-server", "lmcache.localCpu.enabled=false"), id="lmcache-server-without-cpu-tier"
+            ("remoteBackend.type=lmcache-server", "lmcache.localCpu.enabled=false"),
+            id="lmcache-server-without-cpu-tier",
         ),
         pytest.param(("remoteBackend.type=valkey", "lmcache.configStyle=env"), id="valkey-env-style"),
         pytest.param(("remoteBackend.type=redis-sentinel",), id="redis-sentinel"),
