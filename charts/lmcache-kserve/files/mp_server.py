@@ -96,16 +96,16 @@ def say(text: str) -> None:
 
 def storage_manager() -> Any:  # noqa: ANN401 - LMCache is not there when this is checked
     """Wait for the running server's storage manager."""
-    from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - imports PyTorch
+    from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - `--check` must not import PyTorch
 
     while not hasattr(http_server.app.state, "engine"):
         time.sleep(WATCH_SECONDS)
     return http_server.app.state.engine.storage_manager
 
 
-def configuration(adapter: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
+def configuration(adapter: dict[str, Any]) -> Any:  # noqa: ANN401 - LMCache's type, not there when this is checked
     """Read an adapter as the server's own command line does."""
-    from lmcache.v1.distributed.l2_adapters.config import (  # noqa: PLC0415
+    from lmcache.v1.distributed.l2_adapters.config import (  # noqa: PLC0415 - `--check` must not import PyTorch
         add_l2_adapters_args,
         parse_args_to_l2_adapters_config,
     )
@@ -136,7 +136,7 @@ def keep_attached(adapter: dict[str, Any]) -> None:
         time.sleep(WATCH_SECONDS)
 
 
-def hold(manager: Any, adapter: dict[str, Any], backend: Backend, where: str) -> None:  # noqa: ANN401 - as above
+def hold(manager: Any, adapter: dict[str, Any], backend: Backend, where: str) -> None:  # noqa: ANN401 - LMCache's type
     """Keep a backend attached as long as it answers."""
     number = manager.add_l2_adapter(configuration(adapter))
     say(f"{where} is attached")
@@ -188,14 +188,14 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
         # Files made with an editor end in a line break, and so do Secrets made of them.
         if variable in os.environ:
             os.environ[variable] = os.environ[variable].rstrip("\r\n")
-    from lmcache.cli.main import main as lmcache  # noqa: PLC0415
+    from lmcache.cli.main import main as lmcache  # noqa: PLC0415 - `--check` must not import PyTorch
 
     # A line for each probe would bury the others.
     logging.getLogger("uvicorn.access").addFilter(lambda record: "/healthcheck" not in record.getMessage())
     if options.log_requests:
         log_requests()
     if options.metrics_port:
-        from prometheus_client import start_http_server  # noqa: PLC0415
+        from prometheus_client import start_http_server  # noqa: PLC0415 - comes with LMCache, wanted with metrics only
 
         start_http_server(options.metrics_port)
     for adapter in adapters:

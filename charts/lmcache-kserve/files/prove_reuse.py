@@ -154,7 +154,7 @@ class Failure(Exception):  # noqa: N818 - a verdict, not a mistake of the progra
         self.hints = hints
 
 
-class Unproven(Exception):  # noqa: N818 - see Failure
+class Unproven(Exception):  # noqa: N818 - a verdict, not a mistake of the program
     """An attempt that proved nothing; the next one may. `cause` is what it means when none does."""
 
     def __init__(self, problem: str, *, cause: str = "", hints: Sequence[str] = ()) -> None:
@@ -592,8 +592,7 @@ def read_stream(lines: Iterable[bytes], begin: float) -> Answer:
 
 def fresh(words: int) -> str:
     """A prompt that nobody has sent before, random from its first token on; as many words have as many tokens."""
-    # Not for secrets.
-    digits = [str(random.randrange(10)) for _ in range(NONCE_DIGITS)]  # noqa: S311
+    digits = [str(random.randrange(10)) for _ in range(NONCE_DIGITS)]  # noqa: S311 - no secret
     body = [WORDS[index % len(WORDS)] for index in range(words)]
     random.shuffle(body)
     return " ".join([*digits, *body])
