@@ -19,6 +19,12 @@ CHART_VARIABLE = "LMCACHE_KSERVE_TEST_CHART"
 CHART = Path(os.environ.get(CHART_VARIABLE, REPOSITORY / "charts" / "lmcache-kserve"))
 """The chart under test; the variable names another copy of it."""
 
+PREVIOUS_CHART = REPOSITORY / "tests" / "previous" / "lmcache-kserve-0.1.0.tgz"
+"""The chart of the last release, as it was packaged."""
+
+PREVIOUS_VALUES = REPOSITORY / "tests" / "previous" / "cpu.yaml"
+"""The values/cpu.yaml of that release: what its users have, and upgrade with."""
+
 SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
 """Every values file that a user would copy, and every one that chart-testing installs."""
 

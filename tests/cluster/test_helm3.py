@@ -4,19 +4,16 @@ from pathlib import Path
 
 import pytest
 from kube import ONE_BY_ONE, Installed, Kubectl
-from rendering import CHART
+from rendering import CHART, PREVIOUS_CHART, PREVIOUS_VALUES
 
 pytestmark = pytest.mark.cluster
-
-PREVIOUS = Path(__file__).parent / "previous" / "lmcache-kserve-0.1.0.tgz"
-"""The chart of the last release, as it was packaged."""
 
 SETTINGS = ("remoteBackend.type=valkey", "remoteBackend.valkey.persistence.enabled=true", *ONE_BY_ONE)
 
 
 @pytest.fixture(scope="module")
 def installed(namespace: Kubectl, helm3: Path) -> Installed:
-    release = Installed(helm3, namespace, "demo", settings=SETTINGS, chart=PREVIOUS)
+    release = Installed(helm3, namespace, "demo", SETTINGS, (PREVIOUS_VALUES,), PREVIOUS_CHART)
     release.install()
     release.wait_until_ready()
     return release
