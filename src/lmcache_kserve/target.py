@@ -80,6 +80,22 @@ class Interruptible(Protocol):
         """Start it again, unless it starts by itself, and return when it is ready."""
 
 
+class CacheServer:
+    """What is true of an LMCache server of mode multiprocess wherever it runs."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """`lmcache server`."""
+        return "lmcache server"
+
+    @property
+    def client_reconnects(self) -> bool:
+        """Its engines register with a new one."""
+        return True
+
+
 class Backend(Interruptible, Protocol):
     """The remote cache backend of a release, where the target can reach into it."""
 

@@ -245,7 +245,7 @@ def test_a_server_that_reads_no_gpu_memory_sees_no_gpu(render: Render) -> None:
         ({"placement": "daemonset", "transferMode": "engine_driven"}, False),
     ],
 )
-def test_engine_and_server_agree_on_isolated_ipc(render: Render, mode: dict[str, Any], isolated: bool) -> None:  # noqa: FBT001
+def test_engine_and_server_agree_on_isolated_ipc(render: Render, mode: dict[str, Any], *, isolated: bool) -> None:
     manifests = render(multiprocess(**mode))
     extra = connector(manifests)["kv_connector_extra_config"]
     assert extra.get("lmcache.mp.isolated_ipc", False) is isolated

@@ -268,7 +268,7 @@ class TestGlide:
     def test_the_launcher_is_told_where_the_password_goes_and_no_configuration_has_it(self, render: Render) -> None:
         manifests = render(glide(auth={"password": PASSWORD}))
         variables = environment(pod(manifests).container)
-        assert extra_config(manifests)["valkey_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105
+        assert extra_config(manifests)["valkey_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
         assert "secretKeyRef" in variables["REMOTE_BACKEND_PASSWORD"]
         assert "REMOTE_BACKEND_URL" not in variables
         assert variables["LAUNCHER_REDACT"] == "REMOTE_BACKEND_PASSWORD"

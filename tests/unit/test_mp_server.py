@@ -211,7 +211,7 @@ def test_requests_that_wait_for_a_dead_backend_for_ever_end_the_server(
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_check_asks_the_servers_health(script: ModuleType, status: int, healthy: bool) -> None:  # noqa: FBT001
+def test_the_check_asks_the_servers_health(script: ModuleType, status: int, healthy: bool) -> None:  # noqa: FBT001 - pytest passes it by name
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/healthcheck" else 404)

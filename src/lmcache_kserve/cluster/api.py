@@ -96,8 +96,7 @@ class Api:
         Raises:
             HarnessError: there is no kubeconfig, or it has no such context.
         """
-        # Half a second that no other command should pay.
-        from kubernetes import client, config  # noqa: PLC0415
+        from kubernetes import client, config  # noqa: PLC0415 - half a second that no other command should pay
 
         if kubeconfig is not None and not kubeconfig.is_file():
             raise HarnessError(f"there is no kubeconfig {kubeconfig}: correct --kubeconfig")

@@ -19,7 +19,7 @@ from lmcache_kserve.kserve import PREDICTOR_CONTAINER
 from lmcache_kserve.lmcache import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.logparse import started_versions
 from lmcache_kserve.server import openai_prefix, served_model_name
-from lmcache_kserve.target import LogLine
+from lmcache_kserve.target import CacheServer, LogLine
 from lmcache_kserve.waiting import Pending, wait_for
 
 _HTTP_TIMEOUT_S = 10.0
@@ -107,7 +107,7 @@ class ClusterReplica:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterCacheServer:
+class ClusterCacheServer(CacheServer):
     """The LMCache server that a replica uses; the kubelet starts it again when it ends.
 
     Attributes:
@@ -119,16 +119,6 @@ class ClusterCacheServer:
     api: Api
     release: Release
     replica: ClusterReplica
-
-    @property
-    def type(self) -> str:
-        """`lmcache server`."""
-        return "lmcache server"
-
-    @property
-    def client_reconnects(self) -> bool:
-        """Its engines register with a new one."""
-        return True
 
     def stop(self) -> None:
         """End the container's first process.

@@ -35,7 +35,7 @@ from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK
 from lmcache_kserve.manifests import Manifests, sidecars
 from lmcache_kserve.server import openai_prefix, served_model_name
-from lmcache_kserve.target import Contents, LogLine
+from lmcache_kserve.target import CacheServer, Contents, LogLine
 
 BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
 MODE_ANNOTATION = "lmcache-kserve/mode"
@@ -45,7 +45,7 @@ _SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "
 
 
 @dataclass(frozen=True, slots=True)
-class CacheServer:
+class LocalCacheServer(CacheServer):
     """A container that runs `lmcache server`: a sidecar of the predictor's pod, or the one of this node."""
 
     pod: LocalPod
@@ -55,16 +55,6 @@ class CacheServer:
     def name(self) -> str:
         """Unique within the release."""
         return f"{self.pod.plan.name}/{self.container['name']}"
-
-    @property
-    def type(self) -> str:
-        """`lmcache server`."""
-        return "lmcache server"
-
-    @property
-    def client_reconnects(self) -> bool:
-        """Its engines register with a new one."""
-        return True
 
     def stop(self) -> None:
         """End its container at once."""
@@ -84,7 +74,7 @@ class LocalReplica:
     """A predictor pod that runs as processes of this machine."""
 
     pod: LocalPod
-    server: CacheServer | None = None
+    server: LocalCacheServer | None = None
 
     @property
     def name(self) -> str:
@@ -392,7 +382,7 @@ class LocalTarget:
         )
 
     @property
-    def cache_server(self) -> CacheServer | None:
+    def cache_server(self) -> LocalCacheServer | None:
         """The LMCache server of the last replica in mode multiprocess, else None."""
         return self.replicas[-1].server
 
@@ -430,12 +420,12 @@ class LocalTarget:
             raise HarnessError(f"the InferenceService has no annotation {name}: was it rendered by this chart?")
         return str(annotations[name])
 
-    def _cache_server(self, pod: LocalPod) -> CacheServer | None:
+    def _cache_server(self, pod: LocalPod) -> LocalCacheServer | None:
         for container in sidecars(pod.plan.spec):
             if container["name"] == SERVER_CONTAINER:
-                return CacheServer(pod, container)
+                return LocalCacheServer(pod, container)
         nodes = [other for other in self._pods if other.plan.component == CACHE_SERVER_COMPONENT]
-        return CacheServer(nodes[0], nodes[0].main) if nodes else None
+        return LocalCacheServer(nodes[0], nodes[0].main) if nodes else None
 
     def _read_settings(self) -> LMCacheSettings:
         pod = self.replicas[0].pod

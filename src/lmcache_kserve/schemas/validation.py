@@ -168,6 +168,6 @@ def _unique_list_map_keys(
         seen.add(identity)
 
 
-_StrictValidator: type[Validator] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+_StrictValidator: type[Validator] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # no stubs
     jsonschema.Draft202012Validator, {"x-kubernetes-list-map-keys": _unique_list_map_keys}
 )
