@@ -55,7 +55,7 @@ SABOTAGES = {
         "test_inference.py::test_probes_ask_the_dialects_routes_on_the_servers_port",
     ),
     "the password moves to a ConfigMap": Sabotage(
-        lambda chart: _replace(chart, "templates/backend/_resp.tpl", "kind: Secret\n", "kind: ConfigMap\n"),
+        lambda chart: _replace(chart, "templates/backend/resp/_password.tpl", "kind: Secret\n", "kind: ConfigMap\n"),
         "test_secrets.py::test_a_password_stands_in_a_secret_and_nowhere_else",
     ),
     "replicas hash with seeds of their own": Sabotage(

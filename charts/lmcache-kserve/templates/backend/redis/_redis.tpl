@@ -1,5 +1,5 @@
 {{/*
-Redis. Everything it shares with Valkey is in ../_resp.tpl.
+Redis. Everything it shares with Valkey is in ../resp/.
 */}}
 {{- define "lmcache-kserve.backend.redis.deployed" -}}
 {{- include "lmcache-kserve.resp.deployed" (dict "context" . "type" "redis") -}}

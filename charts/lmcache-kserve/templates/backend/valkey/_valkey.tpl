@@ -1,5 +1,5 @@
 {{/*
-Valkey, through LMCache's redis client. Everything it shares with Redis is in ../_resp.tpl.
+Valkey, through LMCache's redis client. Everything it shares with Redis is in ../resp/.
 */}}
 {{- define "lmcache-kserve.backend.valkey.deployed" -}}
 {{- include "lmcache-kserve.resp.deployed" (dict "context" . "type" "valkey") -}}

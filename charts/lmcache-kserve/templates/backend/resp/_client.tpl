@@ -1,0 +1,166 @@
+{{/*
+How LMCache reaches a server that speaks Redis' protocol: redis-py, glide, and the adapters of mode multiprocess.
+*/}}
+
+{{/* Whether LMCache's own connection is encrypted: with an external server, unless a proxy does it. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.resp.tls" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.resp.proxied" .)) }}true{{ end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.credentials" -}}
+{{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.enabled }}true{{ end -}}
+{{- end }}
+
+{{/*
+URL for LMCache's redis client, without credentials. The timeouts keep a dead backend from holding up requests. The
+client's pool still holds connections to a server that has been replaced, and each of them would lose one command:
+it checks what has been idle for a second before it uses it, and repeats a command that ran into a timeout.
+*/}}
+{{- define "lmcache-kserve.resp.url" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- $tls := $values.external.tls -}}
+{{- $options := list
+      (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
+      (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds))
+      "health_check_interval=1"
+      "retry_on_timeout=true" -}}
+{{- $scheme := "redis" -}}
+{{- $database := 0 -}}
+{{- if not $values.deploy -}}
+  {{- $database = int $values.external.database -}}
+  {{- if include "lmcache-kserve.resp.tls" . -}}
+    {{- $scheme = "rediss" -}}
+    {{- $path := include "lmcache-kserve.resp.tlsPath" . -}}
+    {{- if $tls.verify -}}
+      {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
+    {{- else -}}
+      {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
+    {{- end -}}
+    {{- if $tls.caSecret -}}
+      {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
+    {{- end -}}
+    {{- if $tls.clientSecret -}}
+      {{- $options = concat $options (list (printf "ssl_certfile=%s/client/tls.crt" $path) (printf "ssl_keyfile=%s/client/tls.key" $path)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.resp.endpoint" .) $database (join "&" $options) -}}
+{{- end }}
+
+{{/* Whether LMCache's glide client is used, which only Valkey can choose. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.resp.glide" -}}
+{{- if eq (get (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)) "client" | default "redis-py") "glide" }}true{{ end -}}
+{{- end }}
+
+{{/*
+LMCache's part for the glide client: what the redis client takes from its URL are settings here, and the password is filled
+in by the launcher.
+*/}}
+{{- define "lmcache-kserve.resp.glideConfig" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+remote_url: {{ printf "valkey://%s" (include "lmcache-kserve.resp.endpoint" .) | quote }}
+extra_config:
+  save_chunk_meta: false
+  connection_timeout: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
+  request_timeout: {{ include "lmcache-kserve.number" $values.timeouts.commandSeconds }}
+  {{- if not $values.deploy }}
+  valkey_database: {{ int $values.external.database }}
+  tls_enable: {{ $values.external.tls.enabled }}
+  {{- end }}
+  {{- if include "lmcache-kserve.resp.credentials" . }}
+  {{- with $values.auth.username }}
+  valkey_username: {{ . | quote }}
+  {{- end }}
+  valkey_password: "%REMOTE_BACKEND_PASSWORD%"
+  {{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.tlsPath" -}}
+/etc/lmcache-kserve-tls
+{{- end }}
+
+{{/* With credentials the launcher completes the URL, so the configuration must not name it too. */}}
+{{- define "lmcache-kserve.resp.config" -}}
+remote_serde: {{ .context.Values.lmcache.serde }}
+{{- if include "lmcache-kserve.resp.glide" . }}
+{{ include "lmcache-kserve.resp.glideConfig" . }}
+{{- else if not (include "lmcache-kserve.resp.credentials" .) }}
+remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.env" -}}
+{{- if include "lmcache-kserve.resp.credentials" . }}
+{{- if not (include "lmcache-kserve.resp.glide" .) }}
+- name: REMOTE_BACKEND_URL
+  value: {{ include "lmcache-kserve.resp.url" . | quote }}
+{{- end }}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
+- name: REMOTE_BACKEND_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+- name: REMOTE_BACKEND_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "lmcache-kserve.resp.secretName" . }}
+      key: {{ include "lmcache-kserve.resp.secretKey" . }}
+{{- end }}
+{{- end }}
+
+{{/* What the server of mode multiprocess connects with: LMCache's native client, without TLS and databases. */}}
+{{- define "lmcache-kserve.resp.l2Adapter" -}}
+{{- with include "lmcache-kserve.resp.endpoint" . -}}
+{{- $port := splitList ":" . | last -}}
+{{- dict "type" "resp"
+      "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
+      "port" (int $port)
+      "num_workers" (int $.context.Values.lmcache.multiprocess.l2Workers) | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.l2Env" -}}
+{{- if include "lmcache-kserve.resp.credentials" . }}
+{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
+- name: LMCACHE_RESP_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+- name: LMCACHE_RESP_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "lmcache-kserve.resp.secretName" . }}
+      key: {{ include "lmcache-kserve.resp.secretKey" . }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.volumes" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if include "lmcache-kserve.resp.tls" . }}
+{{- with $values.external.tls.caSecret }}
+- name: backend-ca
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- with $values.external.tls.clientSecret }}
+- name: backend-client
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.resp.volumeMounts" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- if include "lmcache-kserve.resp.tls" . }}
+{{- if $values.external.tls.caSecret }}
+- name: backend-ca
+  mountPath: {{ include "lmcache-kserve.resp.tlsPath" . }}/ca
+  readOnly: true
+{{- end }}
+{{- if $values.external.tls.clientSecret }}
+- name: backend-client
+  mountPath: {{ include "lmcache-kserve.resp.tlsPath" . }}/client
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,78 @@
+{{/*
+What the schema cannot say about the values of redis and valkey.
+*/}}
+
+{{- define "lmcache-kserve.resp.problems" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- $at := printf "remoteBackend.%s" (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- $auth := $values.auth -}}
+{{- $external := $values.external -}}
+{{- if include "lmcache-kserve.resp.glide" . }}
+{{- $context := .context }}
+{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" $context) }}
+{{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" $context }}; use redis-py
+{{- end }}
+{{- if and (not $context.Values.runtime.image.repository) (eq $context.Values.runtime.server "huggingfaceserver") }}
+{{ $at }}.client: KServe's image has no valkey-glide-sync; name one in runtime.image.repository that has it, as images/kserve-backends builds, or use redis-py
+{{- end }}
+{{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
+{{ $at }}.client: LMCache gives glide no certificates and no way not to verify; use redis-py, or leave {{ $at }}.external.tls.caSecret, clientSecret and verify alone
+{{- end }}
+{{- if get (include "lmcache-kserve.lmcache.config" $context | fromJson) "save_unfull_chunk" }}
+lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
+{{- end }}
+{{- end }}
+{{- $address := ternary "servers" "endpoint" (hasKey $external "servers") -}}
+{{- if $values.deploy }}
+{{- if get $external $address }}
+{{ $at }}.external.{{ $address }}: names a server, but {{ $at }}.deploy is true; set {{ $at }}.deploy to false to use it
+{{- end }}
+{{- if $external.tls.enabled }}
+{{ $at }}.external.tls.enabled: works with an external server only; set {{ $at }}.deploy to false and name its {{ $address }}
+{{- end }}
+{{- if $external.database }}
+{{ $at }}.external.database: works with an external server only; the deployed one is the release's own
+{{- end }}
+{{- if $auth.username }}
+{{ $at }}.auth.username: works with an external server only; the deployed one has its default user
+{{- end }}
+{{- if not (or $values.maxmemory (dig "limits" "memory" "" $values.resources)) }}
+{{ $at }}.resources.limits.memory: is needed to bound the cache, or set {{ $at }}.maxmemory
+{{- else if eq (include "lmcache-kserve.resp.maxmemory" . | int64) 0 }}
+{{ $at }}.{{ ternary "maxmemory" "resources.limits.memory" (not (empty $values.maxmemory)) }}: is not a quantity above zero, such as 8Gi
+{{- end }}
+{{- if and $values.persistence.existingClaim (not $values.persistence.enabled) }}
+{{ $at }}.persistence.existingClaim: is not used while {{ $at }}.persistence.enabled is false
+{{- end }}
+{{- else }}
+{{- if not (get $external $address) }}
+{{ $at }}.external.{{ $address }}: is required (host:port) when {{ $at }}.deploy is false
+{{- end }}
+{{- if and $auth.enabled (not $auth.existingSecret) (not $auth.password) }}
+{{ $at }}.auth: an external server needs auth.existingSecret or auth.password; set auth.enabled to false if it has no password
+{{- end }}
+{{- if and $external.tls.caSecret (not $external.tls.enabled) }}
+{{ $at }}.external.tls.caSecret: is not used while {{ $at }}.external.tls.enabled is false
+{{- end }}
+{{- if and $external.tls.clientSecret (not $external.tls.enabled) }}
+{{ $at }}.external.tls.clientSecret: is not used while {{ $at }}.external.tls.enabled is false
+{{- end }}
+{{- end }}
+{{- if and (include "lmcache-kserve.multiprocess" .context) (not $values.deploy) }}
+{{- if include "lmcache-kserve.resp.tls" . }}
+{{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use lmcache.mode in-process
+{{- end }}
+{{- if $external.database }}
+{{ $at }}.external.database: LMCache's client of lmcache.mode multiprocess uses database 0; use lmcache.mode in-process
+{{- end }}
+{{- end }}
+{{- if and $auth.password $auth.existingSecret }}
+{{ $at }}.auth.password: and {{ $at }}.auth.existingSecret exclude each other; keep one
+{{- end }}
+{{- if and (not $auth.enabled) (or $auth.password $auth.existingSecret $auth.username) }}
+{{ $at }}.auth.enabled: is false, but a user name, password or existingSecret is set
+{{- end }}
+{{- if regexMatch "[\\r\\n]" (default "" $auth.password) }}
+{{ $at }}.auth.password: has a line break, which no client can send
+{{- end }}
+{{- end }}
