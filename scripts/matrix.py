@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from lmcache_kserve import fault_table
 from lmcache_kserve.backends import MULTIPROCESS, TRAITS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -28,7 +29,7 @@ def proven() -> set[tuple[str, str, str]]:
     """What was shown of which backend in which mode."""
     shown = {(one["how"], one["backend"], one["mode"]) for one in json.loads(PROOFS.read_text(encoding="utf-8"))}
     if FAULTS.exists():
-        rows = json.loads(FAULTS.read_text(encoding="utf-8"))["rows"]
+        rows = [row for run in fault_table.read(FAULTS) for row in run["rows"]]
         survived: dict[tuple[str, str], bool] = {}
         for row in rows:
             key = (row["backend"], row["mode"])

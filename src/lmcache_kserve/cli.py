@@ -112,6 +112,9 @@ def faults(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Single value, as helm's --set: key=value; repeatable.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="An earlier faults.json, whose rows of other backends stay in the table.")
+    ] = None,
 ) -> None:
     """Break the remote backend in every way, on this machine, and see what it costs the service.
 
@@ -124,6 +127,7 @@ def faults(
         settings=tuple(settings or ()),
         secrets={},
         out=out,
+        keep=keep,
         command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
     )
     with _reported(console, interrupted="everything that was started has been ended"):

@@ -53,6 +53,7 @@ class Options:
     settings: tuple[str, ...]
     secrets: Mapping[str, Mapping[str, str]]
     out: Path
+    keep: Path | None
     command: str
 
 
@@ -81,6 +82,7 @@ def run(options: Options, *, console: Console) -> bool:
     }
     for renderer in renderers.values():
         renderer.release("model.id=model")
+    earlier = fault_table.read(options.keep) if options.keep else []
     proof.prepare(options.out)
     clean_up_after_others(console)
     rows: list[FaultRow] = []
@@ -103,14 +105,15 @@ def run(options: Options, *, console: Console) -> bool:
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
-    content = fault_table.document(rows, command=options.command, versions=versions)
-    (options.out / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    (options.out / "faults.md").write_text(fault_table.markdown(content), encoding="utf-8")
+            # After each backend: they take minutes, and the next may fail.
+            content = fault_table.document(rows, command=options.command, versions=versions, earlier=earlier)
+            (options.out / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            (options.out / "faults.md").write_text(fault_table.markdown(content), encoding="utf-8")
     console.print(f"table: {options.out / 'faults.md'}")
     for one in rows:
         if not one.passed:
             console.print(f"failed: {one.backend}, {one.fault}: {one.problem or one}", markup=False)
-    return bool(content["passed"])
+    return all(one.passed for one in rows)
 
 
 def _settings(backend: str) -> tuple[str, ...]:

@@ -1,12 +1,19 @@
 """What each remote backend's failures cost: the table of `lmcache-kserve faults`, and how it is written down."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Outage
 
 SCHEMA = "lmcache-kserve/faults/v1"
+
+Run = dict[str, Any]
+"""One run of the command: its command line, its versions, and the rows that it filled, as JSON values."""
+
 _MIB = 2**20
 
 
@@ -55,26 +62,54 @@ class FaultRow:
         )
 
 
-def document(rows: Sequence[FaultRow], *, command: str, versions: dict[str, str]) -> dict[str, Any]:
-    """The table as JSON values; durations in seconds, sizes in bytes."""
-    return {
-        "schema": SCHEMA,
-        "passed": bool(rows) and all(one.passed for one in rows),
-        "command": command,
-        "versions": versions,
-        "rows": [asdict(one) | {"passed": one.passed} for one in rows],
-    }
+def document(
+    rows: Sequence[FaultRow], *, command: str, versions: Mapping[str, str], earlier: Sequence[Run] = ()
+) -> dict[str, Any]:
+    """The table as JSON values; durations in seconds, sizes in bytes.
+
+    Args:
+        rows: what this run saw.
+        command: the command line of this run.
+        versions: what it was run with, by name.
+        earlier: runs whose rows stay in the table, except those of a backend and mode that this run tried.
+    """
+    tried = {(one.backend, one.mode) for one in rows}
+    runs = [
+        {**run, "rows": [one for one in run["rows"] if (one["backend"], one["mode"]) not in tried]} for run in earlier
+    ]
+    seen = [asdict(one) | {"passed": one.passed} for one in rows]
+    runs = [run for run in (*runs, {"command": command, "versions": dict(versions), "rows": seen}) if run["rows"]]
+    return {"schema": SCHEMA, "passed": bool(runs) and all(one["passed"] for one in _rows(runs)), "runs": runs}
+
+
+def read(path: Path) -> list[Run]:
+    """The runs of a table that `document` made.
+
+    Raises:
+        HarnessError: the file cannot be read or is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HarnessError(f"cannot read --keep {path}: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise HarnessError(f"--keep {path} is no faults.json of this version ({SCHEMA})")
+    runs: list[Run] = content["runs"]
+    return runs
 
 
 def markdown(content: dict[str, Any]) -> str:
     """The page for people, from what `document` made."""
-    versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    table = "\n".join(_line(one) for one in content["rows"])
+    runs = "\n".join(_origin(run) for run in content["runs"])
+    table = "\n".join(_line(one) for one in _rows(content["runs"]))
     return f"""\
 # What happens when the remote backend fails
 
-Written by `{content["command"]}`; {versions}. Two replicas under steady traffic, all on one machine: the table is about
-behaviour, and its times are those of that machine.
+Two replicas under steady traffic, all on one machine: the table is about behaviour, and its times are those of that
+machine.
+Written by `make faults`, which ran:
+
+{runs}
 
 - **requests failed**: of all requests before, during and after the fault, those without an answer or with a wrong one.
 - **slowest**: the longest that a request took.
@@ -85,6 +120,16 @@ behaviour, and its times are those of that machine.
 |---|---|---|---|---|---|---|---|
 {table}
 """
+
+
+def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [one for run in runs for one in run["rows"]]
+
+
+def _origin(run: Run) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    backends = ", ".join(dict.fromkeys(one["backend"] for one in run["rows"]))
+    return f"- `{run['command']}` for {backends}; {versions}"
 
 
 def _line(one: dict[str, Any]) -> str:

@@ -1,9 +1,13 @@
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Answer, Outage
-from lmcache_kserve.fault_table import FaultRow, document, markdown
+from lmcache_kserve.fault_table import FaultRow, document, markdown, read
 
 
 def answer(*, error: str | None = None, correct: bool | None = True, total_s: float = 0.2) -> Answer:
@@ -72,3 +76,24 @@ def test_a_row_that_could_not_be_filled_fails_and_says_why() -> None:
 
 def test_a_table_without_rows_has_not_passed() -> None:
     assert not document((), command="x", versions={})["passed"]
+
+
+def test_the_rows_of_an_earlier_run_stay_unless_their_backend_was_tried_again(tmp_path: Path) -> None:
+    failed = seen(answer(error="no answer", correct=None))
+    first = document((failed, replace(seen(), backend="valkey")), command="first", versions={"lmcache": "0.5.6"})
+    file = tmp_path / "faults.json"
+    file.write_text(json.dumps(first), encoding="utf-8")
+    both = document((seen(),), command="second", versions={"lmcache": "0.5.7"}, earlier=read(file))
+    kept = {run["command"]: [row["backend"] for row in run["rows"]] for run in both["runs"]}
+    assert kept == {"first": ["valkey"], "second": ["redis"]}
+    assert (first["passed"], both["passed"]) == (False, True)
+    assert "- `first` for valkey; lmcache 0.5.6\n- `second` for redis; lmcache 0.5.7\n" in markdown(both)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"schema": "lmcache-kserve/report/v1"}'])
+def test_a_file_that_is_no_table_is_refused_by_name(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "faults.json"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(HarnessError, match=f"--keep {file}"):
+        read(file)
