@@ -73,6 +73,13 @@ def running(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
 COMPARE = "import os, sys; print(all(os.environ.get(a) == b for a, b in zip(sys.argv[1::2], sys.argv[2::2])))"
 
 
+@pytest.mark.parametrize("own", [None, "/image/modules"])
+def test_the_server_can_import_what_lies_beside_the_launcher_and_what_it_could_before(own: str | None) -> None:
+    variables = environment({} if own is None else {"PYTHONPATH": own})
+    expected = os.pathsep.join(filter(None, [str(LAUNCHER.parent), own]))
+    assert launch(COMPARE, variables, ("PYTHONPATH", expected)).stdout == "True\n"
+
+
 @pytest.mark.parametrize("password", ["plain", PASSWORD, "100%", "a b", "#?&=", "ünïcode"])
 def test_the_server_gets_the_url_with_the_password_percent_encoded(password: str) -> None:
     url = f"redis://:{quote(password, safe='')}@cache.models.svc:6379/0?socket_timeout=2"

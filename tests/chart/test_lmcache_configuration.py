@@ -130,9 +130,24 @@ def test_large_numbers_are_not_written_as_floats(render: Render) -> None:
 
 
 def test_the_connector_stores_and_loads(render: Render) -> None:
-    assert connector(render)["kv_connector"] == "LMCacheConnectorV1"
+    assert connector(render)["kv_connector"] == "CheckedLMCacheConnector"
     assert connector(render)["kv_role"] == "kv_both"
     assert connector(render, {"lmcache": {"kvRole": "kv_consumer"}})["kv_role"] == "kv_consumer"
+
+
+def test_the_connector_is_where_the_launcher_lets_vllm_import_it(render: Render) -> None:
+    manifests = render({"remoteBackend": {"type": "none"}})
+    module = connector(render, {"remoteBackend": {"type": "none"}})["kv_connector_module_path"]
+    assert f"{module}.py" in manifests.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+    assert pod(manifests).container["command"][:3] == ["python3", "/etc/lmcache-kserve/launcher.py", "--"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod(manifests).container["volumeMounts"]}
+    assert mounts["/etc/lmcache-kserve"] == "scripts"
+
+
+def test_without_a_policy_for_load_failures_it_is_the_connector_that_every_vllm_has(render: Render) -> None:
+    values = {"lmcache": {"kvLoadFailurePolicy": ""}, "remoteBackend": {"type": "none"}}
+    assert connector(render, values) == {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}
+    assert "launcher.py" not in str(pod(render(values)).container["command"])
 
 
 def test_the_connector_takes_further_keys(render: Render) -> None:

@@ -1,8 +1,9 @@
-"""Start the model server with the remote backend's password, and keep that password out of its log.
+"""Start the model server with the remote backend's password, which stays out of its log, and with the chart's modules.
 
 LMCache takes the credentials of Redis inside `remote_url` only, those of other backends among the settings of their
 connectors, and prints both. So this launcher puts them together, hands them to the server as LMCACHE_REMOTE_URL and
-LMCACHE_EXTRA_CONFIG, and replaces every secret in what the server prints.
+LMCACHE_EXTRA_CONFIG, and replaces every secret in what the server prints. KServe refuses an InferenceService that sets
+PYTHONPATH, so it is the launcher that lets the server import what lies beside it.
 
 Usage: launcher.py -- COMMAND [ARGUMENT ...]
 
@@ -27,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -41,6 +43,7 @@ LONGEST_LINE_BYTES = 1 << 20
 DRAIN_SECONDS = 10.0
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
+HERE = str(Path(__file__).absolute().parent)
 
 
 def remote_url(url: str, username: str, password: str) -> str:
@@ -62,8 +65,9 @@ def extra_config(text: str, credentials: Mapping[str, str]) -> str:
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the server's environment: the launcher's, with LMCACHE_REMOTE_URL instead of its parts."""
+    """Return the server's environment: the launcher's, with LMCACHE_REMOTE_URL instead of its parts, and PYTHONPATH."""
     child = dict(environment)
+    child["PYTHONPATH"] = os.pathsep.join(filter(None, (HERE, environment.get("PYTHONPATH"))))
     username = child.pop("REMOTE_BACKEND_USERNAME", "")
     password = secret(child.pop("REMOTE_BACKEND_PASSWORD", ""))
     settings = child.get("LMCACHE_EXTRA_CONFIG", "{}")

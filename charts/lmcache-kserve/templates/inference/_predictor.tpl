@@ -37,11 +37,16 @@ the InferenceService wins.
 {{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.credentials" . }}{{ end -}}
 {{- end }}
 
-{{/* The server's command, wrapped by the launcher when the backend has credentials. Output: JSON list. */}}
+{{/* Whether files/launcher.py starts the server. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.predictor.launched" -}}
+{{- if or (include "lmcache-kserve.predictor.credentials" .) (include "lmcache-kserve.lmcache.checked" .) }}true{{ end -}}
+{{- end }}
+
+{{/* The server's command, wrapped by the launcher where it is needed. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.command" -}}
 {{- $module := ternary "huggingfaceserver" "vllm.entrypoints.openai.api_server" (eq .Values.runtime.server "huggingfaceserver") -}}
 {{- $command := default (list "python3" "-m" $module) .Values.runtime.command -}}
-{{- if include "lmcache-kserve.predictor.credentials" . -}}
+{{- if include "lmcache-kserve.predictor.launched" . -}}
   {{- $command = concat (list "python3" (printf "%s/launcher.py" (include "lmcache-kserve.scripts.path" .)) "--") $command -}}
 {{- end -}}
 {{- toJson $command -}}

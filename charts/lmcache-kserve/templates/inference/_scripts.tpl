@@ -1,6 +1,6 @@
 {{/*
-Scripts that run in the release's pods: the launcher, when the predictor needs the backend's credentials, the wait for the
-backend, and LMCache's server of mode multiprocess.
+Scripts that run in the release's pods: the launcher with the connector of mode in-process, the wait for the backend, and
+LMCache's server of mode multiprocess.
 */}}
 
 {{- define "lmcache-kserve.scripts.path" -}}
@@ -32,9 +32,13 @@ true
 
 {{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when none is needed. */}}
 {{- define "lmcache-kserve.scripts.data" -}}
-{{- if include "lmcache-kserve.predictor.credentials" . }}
+{{- if include "lmcache-kserve.predictor.launched" . }}
 launcher.py: |
   {{- .Files.Get "files/launcher.py" | nindent 2 }}
+{{- end }}
+{{- if include "lmcache-kserve.lmcache.checked" . }}
+checked_connector.py: |
+  {{- .Files.Get "files/checked_connector.py" | nindent 2 }}
 {{- end }}
 {{- if include "lmcache-kserve.multiprocess" . }}
 mp_server.py: |
@@ -47,7 +51,7 @@ wait_for_backend.py: |
 {{- end }}
 
 {{- define "lmcache-kserve.scripts.volumes" -}}
-{{- if or (include "lmcache-kserve.predictor.credentials" .) (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.multiprocess.sidecar" .) }}
+{{- if or (include "lmcache-kserve.predictor.launched" .) (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.multiprocess.sidecar" .) }}
 - name: scripts
   configMap:
     name: {{ include "lmcache-kserve.names.of" (dict "context" . "suffix" "scripts") }}
@@ -55,7 +59,7 @@ wait_for_backend.py: |
 {{- end }}
 
 {{- define "lmcache-kserve.scripts.volumeMounts" -}}
-{{- if include "lmcache-kserve.predictor.credentials" . }}
+{{- if include "lmcache-kserve.predictor.launched" . }}
 - name: scripts
   mountPath: {{ include "lmcache-kserve.scripts.path" . }}
   readOnly: true

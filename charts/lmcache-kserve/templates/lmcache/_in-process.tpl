@@ -20,11 +20,22 @@ extra_config:
 {{- end }}
 {{- end }}
 
+{{/*
+Whether the connector is files/checked_connector.py: where vLLM computes again what could not be loaded, LMCache's own stores
+wrong chunks. Output: "true" or nothing.
+*/}}
+{{- define "lmcache-kserve.lmcache.checked" -}}
+{{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.kvLoadFailurePolicy }}true{{ end -}}
+{{- end }}
+
 {{/* Output: YAML dict. */}}
 {{- define "lmcache-kserve.lmcache.in-process.kvTransferConfig" -}}
+{{- if include "lmcache-kserve.lmcache.checked" . }}
+kv_connector: CheckedLMCacheConnector
+kv_connector_module_path: checked_connector
+kv_load_failure_policy: {{ .Values.lmcache.kvLoadFailurePolicy }}
+{{- else }}
 kv_connector: LMCacheConnectorV1
-kv_role: {{ .Values.lmcache.kvRole }}
-{{- with .Values.lmcache.kvLoadFailurePolicy }}
-kv_load_failure_policy: {{ . }}
 {{- end }}
+kv_role: {{ .Values.lmcache.kvRole }}
 {{- end }}
