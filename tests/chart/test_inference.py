@@ -21,7 +21,7 @@ def command_line(render: Render, server: str, **values: Any) -> list[str]:
 
 def test_vllms_own_server_is_started_as_a_module_with_its_own_options(render: Render) -> None:
     command = command_line(render, "vllm", model={"name": "llama", "id": "meta-llama/Llama-3.2-1B"})
-    assert command[:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+    assert command[command.index("--") + 1 :][:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]
     assert option(command, "--served-model-name") == "llama"
     assert option(command, "--model") == "meta-llama/Llama-3.2-1B"
     assert not [argument for argument in command if argument.startswith(("--model_", "--http_port"))]
@@ -29,7 +29,7 @@ def test_vllms_own_server_is_started_as_a_module_with_its_own_options(render: Re
 
 def test_kserves_server_is_started_with_its_own_options(render: Render) -> None:
     command = command_line(render, "huggingfaceserver", model={"name": "llama", "id": "meta-llama/Llama-3.2-1B"})
-    assert command[:3] == ["python3", "-m", "huggingfaceserver"]
+    assert command[command.index("--") + 1 :][:3] == ["python3", "-m", "huggingfaceserver"]
     assert option(command, "--model_name") == "llama"
     assert option(command, "--model_id") == "meta-llama/Llama-3.2-1B"
     assert option(command, "--model") is None

@@ -70,7 +70,7 @@ class LMCacheConnectorV1:
 
 @pytest.fixture
 def connector(monkeypatch: pytest.MonkeyPatch) -> Any:
-    modules = {
+    modules: dict[str, dict[str, Any]] = {
         "torch": {},
         "vllm.distributed.kv_transfer.kv_connector.v1.lmcache_connector": {"LMCacheConnectorV1": LMCacheConnectorV1},
         "vllm.distributed.parallel_state": {"get_tp_group": lambda: SimpleNamespace(world_size=1)},
