@@ -66,16 +66,21 @@ def redis_of(target: LocalTarget) -> "redis.Redis":
     return redis.Redis.from_url(settings.redis_url, username=settings.username, password=settings.password)
 
 
+def arrived(server: "redis.Redis", *, before: set[bytes], parts: int) -> set[bytes]:
+    """The keys of so many new chunks, once all are there: LMCache stores in the background."""
+
+    def new() -> set[bytes] | Pending:
+        keys = set(server.scan_iter()) - before
+        return keys if len(keys) == parts * KEYS_PER_CHUNK else Pending(f"{len(keys)} keys")
+
+    return wait_for(new, timeout=30, describe=f"{parts} parts of chunks to be in Redis")
+
+
 def stored(server: "redis.Redis", probe: Probe, prompt: str, *, parts: int) -> tuple[str, set[bytes]]:
     """The answer to a prompt, and the keys of its new chunks."""
     before = set(server.scan_iter())
     answer = probe.store(prompt, max_tokens=8)
-
-    def arrived() -> set[bytes] | Pending:
-        keys = set(server.scan_iter()) - before
-        return keys if len(keys) == parts * KEYS_PER_CHUNK else Pending(f"{len(keys)} keys")
-
-    return answer.text, wait_for(arrived, timeout=30, describe=f"{parts} parts of chunks to be in Redis")
+    return answer.text, arrived(server, before=before, parts=parts)
 
 
 def answers(target: LocalTarget, *, workers: int) -> tuple[str, str, str]:
@@ -83,6 +88,7 @@ def answers(target: LocalTarget, *, workers: int) -> tuple[str, str, str]:
     server = redis_of(target)
     with Bench(target, None, options=Options(), journal=Journal()).opened() as bench:
         bench.calibrate()
+        arrived(server, before=set(), parts=2 * workers)  # of the prompt that calibrated
         writer, reader = bench.probes
         prompt = bench.short_prompt()
         words = prompt.split(" ")

@@ -28,6 +28,7 @@ def test_a_missing_connector_is_named(demo: Demo, edited_chart: Callable[[str, s
     assert "Traceback" not in outcome.output
 
 
+@pytest.mark.long
 def test_a_chunk_longer_than_the_prompt_is_named(demo: Demo) -> None:
     outcome = demo(*QUICK, "--set", "lmcache.chunkSize=8192")
     assert outcome.code == 1
@@ -36,6 +37,7 @@ def test_a_chunk_longer_than_the_prompt_is_named(demo: Demo) -> None:
     assert "Traceback" not in outcome.output
 
 
+@pytest.mark.long
 def test_a_backend_at_a_closed_port_is_named(demo: Demo) -> None:
     outcome = demo(
         *QUICK,
