@@ -16,7 +16,6 @@ from rich.markup import escape
 from lmcache_kserve import demo as demo_run
 from lmcache_kserve import fault_run
 from lmcache_kserve import verify as verify_run
-from lmcache_kserve.backends import TRAITS, traits
 from lmcache_kserve.errors import HarnessError
 
 app = typer.Typer(
@@ -122,7 +121,7 @@ def faults(
     """
     console = Console(stderr=True)
     options = fault_run.Options(
-        backends=tuple(backends or TRAITS),
+        backends=tuple(backends or fault_run.BACKENDS),
         values_files=tuple(values or ()),
         settings=tuple(settings or ()),
         secrets={},
@@ -131,8 +130,6 @@ def faults(
         command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
     )
     with _reported(console, interrupted="everything that was started has been ended"):
-        for backend in options.backends:
-            traits(backend)
         passed = fault_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 

@@ -25,6 +25,8 @@ from lmcache_kserve.local.target import LocalBackend, LocalTarget
 from lmcache_kserve.progress import Stages
 from lmcache_kserve.render import NAMESPACE, Renderer
 
+BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "mooncake")
+"""Those with a server that runs on a machine without RDMA: `remoteBackend.type`. A folder has none, nor has `none`."""
 SIZES: Mapping[str, tuple[str, ...]] = {
     "redis": ("redis.maxmemory=128Mi",),
     "valkey": ("valkey.maxmemory=128Mi",),
@@ -72,6 +74,11 @@ def run(options: Options, *, console: Console) -> bool:
     Raises:
         HarnessError: it could not be filled; nothing is left running.
     """
+    for backend in options.backends:
+        if backend not in BACKENDS:
+            raise HarnessError(
+                f"--backend={backend}: no server that could fail here; choose among {', '.join(BACKENDS)}"
+            )
     renderers = {
         backend: Renderer.for_demo(
             chart=None,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcache_kserve import demo, verify
+from lmcache_kserve import demo, proof, verify
 from lmcache_kserve.cli import app
 from lmcache_kserve.errors import HarnessError
 
@@ -86,6 +86,28 @@ def test_verify_passes_its_options_on_and_says_whether_every_check_passed(
     assert invoke("verify", "demo", "-n", "llm", "--no-faults", "--context", "staging", "--pairs", "5")[0] == code
     assert (seen[0].release, seen[0].namespace, seen[0].context, seen[0].pairs) == ("demo", "llm", "staging", 5)
     assert not seen[0].faults
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "infinistore", "custom", "reddis"])
+def test_a_backend_that_cannot_be_broken_is_named_before_anything_starts(backend: str, tmp_path: Path) -> None:
+    code, output = invoke("faults", "--backend", "redis", "--backend", backend, "--out", str(tmp_path))
+    assert code == 2
+    assert f"--backend={backend}" in output
+    assert "mooncake" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+class _Prepared(Exception):  # noqa: N818 - no error: as far as the test goes
+    """The backends were rendered, and the run is about to begin."""
+
+
+def test_by_default_every_backend_is_broken_and_each_renders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def prepared(_: Path) -> None:
+        raise _Prepared
+
+    monkeypatch.setattr(proof, "prepare", prepared)
+    result = CliRunner().invoke(app, ["faults", "--out", str(tmp_path)])
+    assert isinstance(result.exception, _Prepared), result.output
 
 
 def test_verify_without_a_kubeconfig_is_one_message(tmp_path: Path) -> None:
