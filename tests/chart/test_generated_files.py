@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rendering import CHART, REPOSITORY, default_values, scenario_name, scenario_values
+from rendering import CHART, REPOSITORY, Render, default_values, scenario_name, scenario_values
 
 CI_FILES = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
 CHART_YAML = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def test_the_annotation_of_a_value_wins_over_what_its_default_implies(generator:
 
 
 @pytest.mark.parametrize("file", CI_FILES, ids=scenario_name)
-def test_a_ci_file_runs_on_cpu_as_values_cpu_yaml_does(file: Path) -> None:
+def test_a_ci_file_runs_on_cpu_as_values_cpu_yaml_does(render: Render, file: Path) -> None:
     # chart-testing installs with one values file, so each repeats what makes a predictor run without a GPU.
     cpu, ci = copy.deepcopy(scenario_values(REPOSITORY / "values" / "cpu.yaml")), scenario_values(file)
     # The model comes with the image, so that no hub has to be reached.
@@ -91,7 +91,7 @@ def test_a_ci_file_runs_on_cpu_as_values_cpu_yaml_does(file: Path) -> None:
     cpu["runtime"]["image"]["tag"] += "-tiny"
     # A second replica costs a minute, and only what both share gives it something to do.
     placement = ci.get("lmcache", {}).get("multiprocess", {}).get("placement")
-    shared = ci["remoteBackend"]["type"] != "none" or placement == "daemonset"
+    shared = render(files=[file]).labelled(component="remote-backend") or placement == "daemonset"
     cpu["predictor"]["replicas"] = 2 if shared else 1
     assert {key: ci[key] for key in ("model", "runtime", "predictor")} == {
         key: cpu[key] for key in ("model", "runtime", "predictor")
