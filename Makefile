@@ -27,9 +27,9 @@ record: demo ## Run the demo and put its report and plot where the README quotes
 
 .PHONY: faults
 faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAULTS_ARGS='--backend redis' for one
-	$(LK) faults --out $(OUT) $(addprefix --keep ,$(wildcard docs/reports/faults.json)) $(FAULTS_ARGS)
-	cp $(OUT)/faults.json docs/reports/faults.json
-	cp $(OUT)/faults.md docs/faults.md
+	$(LK) faults --out $(OUT) $(addprefix --keep ,$(wildcard docs/reports/faults.json)) $(FAULTS_ARGS); code=$$?; \
+	[ $$code -gt 1 ] || { cp $(OUT)/faults.json docs/reports/faults.json && cp $(OUT)/faults.md docs/faults.md; }; \
+	exit $$code
 
 .PHONY: matrix
 matrix: $(UV) ## Write the README's table of what was proven

@@ -72,7 +72,7 @@ def run(options: Options, *, console: Console) -> bool:
     """Fill the table, write it, and return whether every row passed.
 
     Raises:
-        HarnessError: it could not be filled; nothing is left running.
+        HarnessError: no backend can be tried as asked; nothing is left running.
     """
     for backend in options.backends:
         if backend not in BACKENDS:
@@ -107,8 +107,9 @@ def run(options: Options, *, console: Console) -> bool:
                 given_secrets=options.secrets,
                 linked=True,
             ) as target:
+                faults = _Backend(target, stages).rows()
                 try:
-                    rows += _Backend(target, stages).rows()
+                    rows += with_the_missing(faults, backend=backend, mode=target.mode)
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
@@ -121,6 +122,19 @@ def run(options: Options, *, console: Console) -> bool:
         if not one.passed:
             console.print(f"failed: {one.backend}, {one.fault}: {one.problem or one}", markup=False)
     return all(one.passed for one in rows)
+
+
+def with_the_missing(rows: Iterator[FaultRow], *, backend: str, mode: str) -> Iterator[FaultRow]:
+    """The rows and, when an error ends them, one for each fault that was not tried, with the error as its problem."""
+    tried: set[str] = set()
+    try:
+        for one in rows:
+            tried.add(one.fault)
+            yield one
+    except HarnessError as error:
+        for name in FAULTS:
+            if name not in tried:
+                yield FaultRow(backend=backend, mode=mode, fault=name, problem=f"the run ended: {error}")
 
 
 def _settings(backend: str) -> tuple[str, ...]:

@@ -134,7 +134,8 @@ def _origin(run: Run) -> str:
 
 def _line(one: dict[str, Any]) -> str:
     if one["problem"]:
-        cells = ["", "", one["problem"], ""]
+        first_line = one["problem"].partition("\n")[0]
+        cells = ["", "", first_line.replace("|", "\\|"), ""]
     else:
         hits = one["hits_returned_s"]
         back = f"after {hits:.1f} s" if hits is not None else "**never**"

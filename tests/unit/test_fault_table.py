@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Answer, Outage
+from lmcache_kserve.fault_run import FAULTS, with_the_missing
 from lmcache_kserve.fault_table import FaultRow, document, markdown, read
 
 
@@ -69,9 +71,10 @@ def test_hits_may_stay_away_where_the_client_never_reconnects() -> None:
 
 
 def test_a_row_that_could_not_be_filled_fails_and_says_why() -> None:
-    row = FaultRow(backend="redis", mode="in-process", fault="full", problem="the replicas ended")
+    problem = "the replicas | ended\nlast lines of their logs"
+    row = FaultRow(backend="redis", mode="in-process", fault="full", problem=problem)
     assert not row.passed
-    assert "the replicas ended" in page(row)
+    assert "| the replicas \\| ended |" in page(row)
 
 
 def test_a_table_without_rows_has_not_passed() -> None:
@@ -97,3 +100,19 @@ def test_a_file_that_is_no_table_is_refused_by_name(tmp_path: Path, text: str | 
         file.write_text(text, encoding="utf-8")
     with pytest.raises(HarnessError, match=f"--keep {file}"):
         read(file)
+
+
+def test_an_error_in_the_middle_leaves_no_fault_out() -> None:
+    def rows() -> Iterator[FaultRow]:
+        yield seen_as(FAULTS[0])
+        raise HarnessError("request 1 failed")
+
+    filled = list(with_the_missing(rows(), backend="mooncake", mode="in-process"))
+    assert [row.fault for row in filled] == list(FAULTS)
+    assert filled[0].passed
+    assert {(row.backend, row.problem) for row in filled[1:]} == {("mooncake", "the run ended: request 1 failed")}
+    assert not any(row.passed for row in filled[1:])
+
+
+def seen_as(fault: str) -> FaultRow:
+    return replace(seen(), fault=fault)

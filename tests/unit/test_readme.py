@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmcache_kserve import schemas, tools
+from lmcache_kserve import fault_table, schemas, tools
 from lmcache_kserve.backends import TRAITS
 from lmcache_kserve.verdict import CHECKS
 
@@ -49,6 +49,11 @@ def test_every_recorded_proof_is_of_a_test_that_there_is() -> None:
     missing = {test for test in recorded if f"def {test.rpartition('::')[2]}(" not in source(test.partition("::")[0])}
     assert recorded
     assert missing == set()
+
+
+def test_the_page_of_faults_is_what_the_report_says() -> None:
+    report = json.loads((REPOSITORY / "docs/reports/faults.json").read_text(encoding="utf-8"))
+    assert source("docs/faults.md") == fault_table.markdown(report)
 
 
 def source(file: str) -> str:
