@@ -77,7 +77,10 @@ def document(
     runs = [
         {**run, "rows": [one for one in run["rows"] if (one["backend"], one["mode"]) not in tried]} for run in earlier
     ]
-    seen = [asdict(one) | {"passed": one.passed} for one in rows]
+    # Of a problem the first line: what follows are last lines of logs, which the run keeps whole.
+    seen = [
+        asdict(one) | {"passed": one.passed, "problem": one.problem and one.problem.partition("\n")[0]} for one in rows
+    ]
     runs = [run for run in (*runs, {"command": command, "versions": dict(versions), "rows": seen}) if run["rows"]]
     return {"schema": SCHEMA, "passed": bool(runs) and all(one["passed"] for one in _rows(runs)), "runs": runs}
 
@@ -134,8 +137,7 @@ def _origin(run: Run) -> str:
 
 def _line(one: dict[str, Any]) -> str:
     if one["problem"]:
-        first_line = one["problem"].partition("\n")[0]
-        cells = ["", "", first_line.replace("|", "\\|"), ""]
+        cells = ["", "", one["problem"].replace("|", "\\|"), ""]
     else:
         hits = one["hits_returned_s"]
         back = f"after {hits:.1f} s" if hits is not None else "**never**"
