@@ -663,7 +663,11 @@ def test_a_test_that_is_stopped_leaves_its_reason() -> None:
 
 
 # What a script that runs inside another program imports of it; what that program needs comes with it.
-HOSTS = {"mp_server.py": {"lmcache", "prometheus_client"}, "checked_connector.py": {"lmcache", "torch", "vllm"}}
+HOSTS = {
+    "mp_server.py": {"lmcache", "prometheus_client"},
+    "checked_connector.py": {"lmcache", "torch", "vllm"},
+    "checked_mooncake.py": {"lmcache"},
+}
 
 
 @pytest.mark.parametrize("file", sorted((CHART / "files").glob("*.py")), ids=lambda file: file.name)

@@ -115,7 +115,16 @@ class TestMooncake:
         assert settings["mooncake_global_segment_size"] == "0"
         assert settings["mooncake_local_hostname"] == "$(POD_IP)"
         assert settings["mooncake_local_buffer_size"] == str(GIB // 2)
-        assert lmcache_file(render(mooncake()))["remote_storage_plugins"] == ["mooncakestore"]
+
+    def test_lmcache_finds_the_charts_connector_where_the_launcher_looks(self, render: Render) -> None:
+        manifests = render(mooncake())
+        (plugin,) = lmcache_file(manifests)["remote_storage_plugins"]
+        settings = extra_config(manifests)
+        module = settings[f"remote_storage_plugin.{plugin}.module_path"]
+        scripts = next(volume for volume in pod(manifests).spec["volumes"] if volume["name"] == "scripts")
+        files = manifests.one("ConfigMap", scripts["configMap"]["name"])["data"]
+        assert pod(manifests).container["command"][:2] == ["python3", "/etc/lmcache-kserve/launcher.py"]
+        assert f"class {settings[f'remote_storage_plugin.{plugin}.class_name']}(" in files[f"{module}.py"]
 
     @pytest.mark.parametrize(
         ("store", "size"),

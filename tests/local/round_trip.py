@@ -1,9 +1,9 @@
 """Store chunks through LMCache's own remote backend, or find them, with the configuration that LMCache loads itself.
 
 Runs with the engine's Python and a predictor's environment (LMCACHE_CONFIG_FILE, LMCACHE_*, PYTHONHASHSEED), without an
-engine. The last line of its output is JSON.
+engine. The last line of its output is JSON; `watch` writes one such line for each line of its input.
 
-Usage: round_trip.py store|load MODEL CHUNKS [ADAPTER]
+Usage: round_trip.py store|load|watch MODEL CHUNKS [ADAPTER]
 """
 
 import asyncio
@@ -24,7 +24,7 @@ STORE_TIMEOUT_S = 30.0
 
 
 def main() -> int:
-    """Store or load, and say what was found."""
+    """Store, load or look up, and say what was found."""
     action, model, count, *adapter = sys.argv[1:]
     config = lmcache_get_or_create_config()
     metadata = LMCacheMetadata(
@@ -47,6 +47,12 @@ def main() -> int:
     tags = {"lmcache.tag.lora": adapter[0]} if adapter else None
     chunks = ChunkedTokenDatabase(config, metadata).process_tokens(tokens=tokens, request_configs=tags)
     keys = [key for _, _, key in chunks]
+    if action == "watch":
+        remote.min_reconnect_interval = 0
+        for _ in sys.stdin:
+            remote.init_connection()  # as LMCache's health monitor does, now and then
+            report({"found": sum(bool(remote.contains(key)) for key in keys)})
+        return 0
     found = [remote.contains(key) for key in keys]
     result: dict[str, Any] = {"found": sum(map(bool, found)), "keys": [key.to_string() for key in keys]}
     if action == "store":
@@ -62,8 +68,14 @@ def main() -> int:
         result["intact"] = sum(
             chunk is not None and bool((chunk.tensor == number + 1).all()) for number, chunk in enumerate(loaded)
         )
-    sys.stdout.write(f"{json.dumps(result)}\n")
+    report(result)
     return 0
+
+
+def report(result: dict[str, Any]) -> None:
+    """Write a line of JSON."""
+    sys.stdout.write(f"{json.dumps(result)}\n")
+    sys.stdout.flush()
 
 
 def filled(local: LocalCPUBackend, metadata: LMCacheMetadata, number: int) -> Any:

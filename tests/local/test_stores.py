@@ -3,14 +3,17 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rendering import REPOSITORY, Render, environment, pod
 
-from lmcache_kserve.engine import Engine, ensure_engine
+from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
@@ -24,17 +27,70 @@ CPU = REPOSITORY / "values" / "cpu.yaml"
 CHUNKS = 4
 PATIENCE_S = 300
 
-Trip = Callable[..., dict[str, Any]]
 
+@dataclass(frozen=True)
+class Running:
+    """A release's backend, whose predictor is played by `round_trip.py`."""
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return ensure_engine(lambda *_: None)
+    engine: Engine
+    replicas: list[LocalPod]
+    servers: list[LocalPod]
+
+    def __call__(self, action: str, *, replica: int = 0, adapter: str = "", **changes: str) -> dict[str, Any]:
+        """One trip to its end; `changes` are of the model's name or of variables."""
+        with self.under_way(action, replica=replica, adapter=adapter, **changes) as trip:
+            output, errors = trip.communicate(timeout=PATIENCE_S)
+        assert trip.returncode == 0, errors
+        answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+        return answer
+
+    @contextmanager
+    def under_way(
+        self, action: str, *, replica: int = 0, model: str = "a/b", adapter: str = "", **changes: str
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A trip that may read from its input."""
+        pod = self.replicas[replica]
+        invocation = pod.invocation(pod.main)
+        if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
+            pod.read_mounted(path)
+        python = str(self.engine.python)
+        launcher = [part for part in invocation.command if part.endswith("launcher.py")]
+        command = [
+            python,
+            *launcher,
+            *(["--", python] if launcher else []),
+            str(ROUND_TRIP),
+            action,
+            model,
+            str(CHUNKS),
+        ]
+        with subprocess.Popen(
+            [*command, *([adapter] if adapter else [])],
+            env={**invocation.environment, **changes},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as trip:
+            try:
+                yield trip
+            finally:
+                trip.kill()
+
+    def start(self) -> None:
+        """Start the servers, side by side as they may wait for each other."""
+        with ThreadPoolExecutor(max_workers=len(self.servers) or 1) as pool:
+            list(pool.map(LocalPod.start, self.servers))
+
+    def stop(self) -> None:
+        """End the servers at once."""
+        for server in self.servers:
+            server.kill()
 
 
 @pytest.fixture
-def running(request: pytest.FixtureRequest, render: Render, engine: Engine, tmp_path: Path) -> Iterator[Trip]:
-    """A release's backend, running; the test's parameter is the values. The predictor is played by `round_trip.py`."""
+def running(request: pytest.FixtureRequest, render: Render, engine: Engine, tmp_path: Path) -> Iterator[Running]:
+    """A release's backend, running; the test's parameter is the values."""
     manifests = render(request.param, files=[CPU])
     plans = plan_pods(manifests)
     ports = assign_ports(plans)
@@ -46,36 +102,16 @@ def running(request: pytest.FixtureRequest, render: Render, engine: Engine, tmp_
         programs=Programs.find(engine, folder=tmp_path / "programs"),
     )
     pods = [LocalPod(plan, release=release, ports=ports[plan.name]) for plan in plans]
-    replicas = [pod for pod in pods if pod.plan.component == PREDICTOR_COMPONENT]
-    servers = [pod for pod in pods if pod.plan.component == BACKEND_COMPONENT]
-
-    def trip(action: str, *, replica: int = 0, model: str = "a/b", adapter: str = "", **changes: str) -> dict[str, Any]:
-        pod = replicas[replica]
-        invocation = pod.invocation(pod.main)
-        if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
-            pod.read_mounted(path)
-        launcher = [part for part in invocation.command if part.endswith("launcher.py")]
-        command = [str(engine.python), *launcher, *(["--", str(engine.python)] if launcher else [])]
-        arguments = [action, model, str(CHUNKS), *([adapter] if adapter else [])]
-        done = subprocess.run(
-            [*command, ROUND_TRIP, *arguments],
-            env={**invocation.environment, **changes},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return answer
-
+    backend = Running(
+        engine,
+        [pod for pod in pods if pod.plan.component == PREDICTOR_COMPONENT],
+        [pod for pod in pods if pod.plan.component == BACKEND_COMPONENT],
+    )
     try:
-        for server in servers:
-            server.start()
-        yield trip
+        backend.start()
+        yield backend
     finally:
-        for server in servers:
-            server.stop()
+        backend.stop()
         shutil.rmtree(tmp_path / "pods", ignore_errors=True)
 
 
@@ -99,14 +135,38 @@ FILESYSTEM = backend("filesystem")
     ],
     indirect=True,
 )
-def test_what_one_replica_stores_another_finds_intact(running: Trip) -> None:
+def test_what_one_replica_stores_another_finds_intact(running: Running) -> None:
     assert running("load")["found"] == 0
     assert running("store")["stored"] == CHUNKS
     assert running("load", replica=1)["intact"] == CHUNKS
 
 
+@pytest.mark.parametrize("running", [pytest.param(MOONCAKE, id="mooncake")], indirect=True)
+def test_a_replica_without_a_mooncake_master_finds_nothing_and_joins_one_that_comes(running: Running) -> None:
+    running.stop()
+    with running.under_way("watch") as replica:
+
+        def found() -> int:
+            assert replica.stdin
+            assert replica.stdout
+            replica.stdin.write("\n")
+            replica.stdin.flush()
+            lines = iter(replica.stdout.readline, "")
+            line = next((line for line in lines if line.startswith("{")), None)
+            assert line, f"the replica ended with code {replica.wait(PATIENCE_S)}"
+            answer: dict[str, int] = json.loads(line)
+            return answer["found"]
+
+        assert found() == 0
+        running.start()
+        assert running("store", replica=1)["stored"] == CHUNKS
+        assert found() == CHUNKS
+        running.stop()
+        assert found() == 0
+
+
 @pytest.mark.parametrize("running", [pytest.param(FILESYSTEM, id="filesystem")], indirect=True)
-def test_models_of_one_path_and_shape_do_not_find_each_other(running: Trip, render: Render) -> None:
+def test_models_of_one_path_and_shape_do_not_find_each_other(running: Running, render: Render) -> None:
     seeds = [
         environment(pod(render({"model": {"storageUri": uri}}, files=[CPU])).container)["PYTHONHASHSEED"]
         for uri in ("pvc://models/a", "pvc://models/b")
@@ -121,7 +181,7 @@ def test_models_of_one_path_and_shape_do_not_find_each_other(running: Trip, rend
 
 
 @pytest.mark.parametrize("running", [pytest.param(FILESYSTEM, id="filesystem")], indirect=True)
-def test_a_request_that_names_its_adapter_finds_that_adapters_chunks_alone(running: Trip) -> None:
+def test_a_request_that_names_its_adapter_finds_that_adapters_chunks_alone(running: Running) -> None:
     assert running("store", adapter="english")["stored"] == CHUNKS
     assert running("load", adapter="french")["found"] == 0
     assert running("load")["found"] == 0

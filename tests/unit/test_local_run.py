@@ -18,6 +18,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
+from lmcache_kserve.local.probes import Readiness
 from lmcache_kserve.local.process import (
     ContainerProcess,
     Log,
@@ -29,6 +30,7 @@ from lmcache_kserve.local.process import (
 )
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.waiting import WaitTimeoutError
 
 SERVER = """
 import http.server, os, sys
@@ -134,6 +136,57 @@ def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -
     broken = container(command=["python3", "-c", "import sys; print('no such model'); sys.exit(3)"])
     with pytest.raises(HarnessError, match=r"ended with code 3(.|\n)*no such model"):
         started(plan(broken))
+
+
+def refusing(file: Path, *, once: bool) -> dict[str, Any]:
+    """A server that ends at once when there is this file; `once` removes it."""
+    ends = (
+        f"os.path.exists({str(file)!r}) and ({once} and os.remove({str(file)!r}), sys.exit('Address already in use'))"
+    )
+    return container(command=["python3", "-c", f"import os, sys\n{ends}\n{SERVER}"])
+
+
+def test_a_container_that_was_ready_once_is_started_again_when_it_ends_too_soon(started: Any, tmp_path: Path) -> None:
+    refused = tmp_path / "refused"
+    pod = started(plan(refusing(refused, once=True)))
+    pod.kill()
+    refused.touch()
+    pod.start()
+    assert read(pod).startswith("hello")
+    said = {"serving", "Address already in use"}
+    assert [line.text for line in pod.log.lines() if line.text in said] == [
+        "serving",
+        "Address already in use",
+        "serving",
+    ]
+
+
+def test_a_container_that_keeps_ending_is_given_up_with_what_it_printed(
+    started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = tmp_path / "refused"
+    pod = started(plan(refusing(refused, once=False)))
+    pod.kill()
+    refused.touch()
+    monkeypatch.setattr(Readiness, "of", lambda _: Readiness({"tcpSocket": {"port": 8080}}, 1.0, 0.1))
+    with pytest.raises(WaitTimeoutError, match=r"waited 1 s for web-0/main to be ready") as failure:
+        pod.start()
+    assert "Address already in use" in "".join(failure.value.__notes__)
+
+
+def test_a_pod_that_is_ended_while_it_starts_again_stays_ended(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = started(plan(container()))
+    pod.kill()
+
+    def killed(*_: object, **__: object) -> bool:
+        pod.kill()
+        return False
+
+    monkeypatch.setattr(Readiness, "check", killed)
+    with pytest.raises(HarnessError, match="pod web-0 was ended before main was ready"):
+        pod.start()
+    with pytest.raises(HarnessError, match="pod web-0 is not running"):
+        _ = pod.process
 
 
 def test_a_failing_init_container_stops_the_pod(started: Any) -> None:

@@ -71,6 +71,7 @@ class LocalPod:
             for container in [*plan.spec.get("initContainers", ()), *plan.spec["containers"]]
         }
         self._processes: dict[str, ContainerProcess] = {}
+        self._once_ready: set[str] = set()
         self._changing = threading.Lock()
 
     @property
@@ -128,6 +129,9 @@ class LocalPod:
 
     def start(self) -> None:
         """Run the init containers, of which a sidecar stays, start the containers and wait until all are ready.
+
+        A container that ends before it is ready is an error the first time. One that was ready before is started again
+        until its probes lose patience, as the kubelet does: a port of its last run may not be free yet.
 
         Raises:
             HarnessError: one failed; its last log lines are in the message.
@@ -193,29 +197,37 @@ class LocalPod:
         }
         return Invocation(command=command, environment={**surroundings, **environment}, rewriter=rewriter)
 
-    def _launch(self, container: Mapping[str, Any]) -> ContainerProcess:
+    def _launch(self, container: Mapping[str, Any], *, instead_of: ContainerProcess | None = None) -> ContainerProcess:
+        name = container["name"]
         invocation = self.invocation(container)
         self._volumes.write_configuration(container, invocation.rewriter)
         with self._changing:
             if self._release.closing.is_set():
                 raise HarnessError(f"pod {self.plan.name} is not started: the run is ending")
+            if instead_of is not None and self._processes.get(name) is not instead_of:
+                raise HarnessError(f"pod {self.plan.name} was ended before {name} was ready")
             process = ContainerProcess(
-                f"{self.plan.name}/{container['name']}",
+                f"{self.plan.name}/{name}",
                 invocation.command,
                 environment=invocation.environment,
                 directory=self._directory,
-                log=self._logs[container["name"]],
+                log=self._logs[name],
             )
-            self._processes[container["name"]] = process
+            self._processes[name] = process
         return process
 
     def _wait_ready(self, container: Mapping[str, Any]) -> None:
-        process = self._processes[container["name"]]
+        name = container["name"]
+        process = self._processes[name]
         readiness = Readiness.of(container)
         invocation = self.invocation(container)
 
         def failed() -> str | None:
+            nonlocal process
             if process.exit_code is None:
+                return None
+            if name in self._once_ready:
+                process = self._launch(container, instead_of=process)
                 return None
             return f"{process.name} ended with code {process.exit_code} before it was ready\n{process.log.tail()}"
 
@@ -235,6 +247,7 @@ class LocalPod:
         except WaitTimeoutError as error:
             error.add_note(process.log.tail())
             raise
+        self._once_ready.add(name)
 
     def _end(self, *, gracefully: bool) -> None:
         with self._changing:

@@ -9,6 +9,7 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
                      ranges such as "15000-15999"
   credentials        "true" when the connection needs a password, which makes the launcher wrap the server
   config             YAML dict, its part of LMCache's configuration (remote_url only when there are no credentials)
+  module             file without .py of LMCache's connector that the chart brings for it, or nothing
   env                YAML list of environment variables of the predictor in mode in-process
   volumes            YAML list of volumes of that pod
   volumeMounts       YAML list of their mounts in the container that reaches the backend
@@ -59,6 +60,10 @@ type in camel case, below remoteBackend), the schema's enum and a values file.
 
 {{- define "lmcache-kserve.backend.config" -}}
 {{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "config") -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.module" -}}
+{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "module") -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.env" -}}

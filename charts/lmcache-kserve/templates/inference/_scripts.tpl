@@ -1,5 +1,5 @@
 {{/*
-Scripts that run in the release's pods: the launcher with the connector of mode in-process, the wait for the backend, and
+Scripts that run in the release's pods: the launcher with the connectors of mode in-process, the wait for the backend, and
 LMCache's server of mode multiprocess.
 */}}
 
@@ -39,6 +39,10 @@ launcher.py: |
 {{- if include "lmcache-kserve.lmcache.checked" . }}
 checked_connector.py: |
   {{- .Files.Get "files/checked_connector.py" | nindent 2 }}
+{{- end }}
+{{- with include "lmcache-kserve.lmcache.backendModule" . }}
+{{ . }}.py: |
+  {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}
 {{- if include "lmcache-kserve.multiprocess" . }}
 mp_server.py: |

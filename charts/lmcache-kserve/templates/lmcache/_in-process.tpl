@@ -28,6 +28,11 @@ wrong chunks. Output: "true" or nothing.
 {{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.kvLoadFailurePolicy }}true{{ end -}}
 {{- end }}
 
+{{/* Connector to the backend that the chart brings, in files/. Output: the file's name without .py, or nothing. */}}
+{{- define "lmcache-kserve.lmcache.backendModule" -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.module" . }}{{ end -}}
+{{- end }}
+
 {{/* Output: YAML dict. */}}
 {{- define "lmcache-kserve.lmcache.in-process.kvTransferConfig" -}}
 {{- if include "lmcache-kserve.lmcache.checked" . }}

@@ -29,6 +29,7 @@ Any other backend that LMCache knows: its URL or the settings of its connectors,
 {{- mergeOverwrite $own (deepCopy $values.config) | toYaml -}}
 {{- end }}
 
+{{- define "lmcache-kserve.backend.custom.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.custom.env" -}}
 {{- $values := .Values.remoteBackend.custom -}}
 {{- if include "lmcache-kserve.backend.custom.credentials" . }}

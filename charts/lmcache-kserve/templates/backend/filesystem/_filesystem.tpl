@@ -32,6 +32,7 @@ extra_config:
   fs_connector_relative_tmp_dir: .tmp-$(POD_NAME)
 {{- end }}
 
+{{- define "lmcache-kserve.backend.filesystem.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.filesystem.env" }}{{ end }}
 
 {{- define "lmcache-kserve.backend.filesystem.claim" -}}

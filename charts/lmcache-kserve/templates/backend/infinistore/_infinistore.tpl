@@ -44,6 +44,7 @@ extra_config:
   infinistore_link_type: LINK_{{ upper $rdma.linkType }}
 {{- end }}
 
+{{- define "lmcache-kserve.backend.infinistore.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.infinistore.volumeMounts" }}{{ end }}

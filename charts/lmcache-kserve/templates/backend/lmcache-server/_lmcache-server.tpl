@@ -30,6 +30,7 @@ remote_serde: {{ .Values.lmcache.serde }}
 remote_url: {{ printf "lm://%s" (include "lmcache-kserve.backend.lmcache-server.endpoint" .) | quote }}
 {{- end }}
 
+{{- define "lmcache-kserve.backend.lmcache-server.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.lmcache-server.volumeMounts" }}{{ end }}

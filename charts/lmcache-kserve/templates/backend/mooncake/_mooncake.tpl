@@ -70,8 +70,10 @@ http://{{ include "lmcache-kserve.backend.mooncake.host" . }}:{{ include "lmcach
 {{- $master := include "lmcache-kserve.backend.mooncake.endpoint" . -}}
 remote_serde: {{ .Values.lmcache.serde }}
 remote_storage_plugins:
-  - mooncakestore
+  - mooncake
 extra_config:
+  remote_storage_plugin.mooncake.module_path: {{ include "lmcache-kserve.backend.mooncake.module" . }}
+  remote_storage_plugin.mooncake.class_name: CheckedMooncakeConnector
   mooncake_local_hostname: $(POD_IP)
   mooncake_master_server_addr: {{ $master | quote }}
   mooncake_master_server_address: {{ $master | quote }}
@@ -84,6 +86,7 @@ extra_config:
   transfer_timeout: {{ int $values.transferTimeoutSeconds }}
 {{- end }}
 
+{{- define "lmcache-kserve.backend.mooncake.module" }}checked_mooncake{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.mooncake.volumeMounts" }}{{ end }}
@@ -114,7 +117,7 @@ lmcache.version: {{ include "lmcache-kserve.lmcache.version" . }} is older than 
 runtime.image.repository: KServe's image has no mooncake-transfer-engine; name one that has it, as images/kserve-backends builds
 {{- end }}
 {{- if ne .Values.lmcache.kvLoadFailurePolicy "recompute" }}
-lmcache.kvLoadFailurePolicy: must be recompute; without its master LMCache takes every chunk for found in Mooncake, and each request would fail
+lmcache.kvLoadFailurePolicy: must be recompute; until the master notices the end of a store it finds chunks that are gone, and each request that needs one would fail
 {{- end }}
 {{- if hasKey .Values.lmcache.config "remote_storage_plugins" }}
 lmcache.config.remote_storage_plugins: is set through remoteBackend.type mooncake; to use another connector choose the type custom

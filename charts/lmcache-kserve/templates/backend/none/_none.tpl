@@ -8,6 +8,7 @@ No remote backend: chunks stay where they were computed.
 {{- end }}
 {{- define "lmcache-kserve.backend.none.credentials" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.config" }}{{ end }}
+{{- define "lmcache-kserve.backend.none.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.env" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.volumes" }}{{ end }}
 {{- define "lmcache-kserve.backend.none.volumeMounts" }}{{ end }}

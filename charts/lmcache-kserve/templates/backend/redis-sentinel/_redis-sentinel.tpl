@@ -25,6 +25,7 @@ What the three have in common is here. Their pods carry the part as label `lmcac
 {{- define "lmcache-kserve.backend.redis-sentinel.config" -}}
 {{- include "lmcache-kserve.resp.config" (dict "context" . "type" "redis-sentinel") -}}
 {{- end }}
+{{- define "lmcache-kserve.backend.redis-sentinel.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.redis-sentinel.env" -}}
 {{- include "lmcache-kserve.resp.env" (dict "context" . "type" "redis-sentinel") -}}
 {{- end }}

@@ -16,6 +16,7 @@ Redis. Everything it shares with Valkey is in ../resp/.
 {{- define "lmcache-kserve.backend.redis.config" -}}
 {{- include "lmcache-kserve.resp.config" (dict "context" . "type" "redis") -}}
 {{- end }}
+{{- define "lmcache-kserve.backend.redis.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.redis.env" -}}
 {{- include "lmcache-kserve.resp.env" (dict "context" . "type" "redis") -}}
 {{- end }}

@@ -61,6 +61,7 @@ extra_config:
 {{- include "lmcache-kserve.backend.s3.env" . -}}
 {{- end }}
 
+{{- define "lmcache-kserve.backend.s3.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.s3.env" -}}
 {{- with .Values.remoteBackend.s3.auth }}
 {{- if .existingSecret }}

@@ -16,6 +16,7 @@ Valkey, through LMCache's redis client. Everything it shares with Redis is in ..
 {{- define "lmcache-kserve.backend.valkey.config" -}}
 {{- include "lmcache-kserve.resp.config" (dict "context" . "type" "valkey") -}}
 {{- end }}
+{{- define "lmcache-kserve.backend.valkey.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.valkey.env" -}}
 {{- include "lmcache-kserve.resp.env" (dict "context" . "type" "valkey") -}}
 {{- end }}

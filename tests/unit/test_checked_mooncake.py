@@ -1,0 +1,134 @@
+"""The connector for Mooncake: what it makes of its client's answers. LMCache and that client are stood in for."""
+
+import asyncio
+import importlib.util
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from rendering import CHART
+
+FOUND, MISSING, FAILED = 1, 0, -900
+"""What Mooncake 0.3.13 returns of `is_exist`, the last without its master."""
+
+Connect = Callable[[], Any]
+
+
+@dataclass
+class Client:
+    """Mooncake's client."""
+
+    code: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def setup(self, *_: object) -> int:
+        return self.code
+
+    def is_exist(self, key: str) -> int:
+        self.asked.append(key)
+        return self.answers.get(key, MISSING)
+
+    def get_hostname(self) -> str:
+        return "10.0.0.7:12345"
+
+
+class MooncakestoreConnector:
+    """LMCache's connector: it does not look at what `setup` returns."""
+
+    client = Client()
+
+    def __init__(self, *_: object) -> None:
+        self.store: Any = self.client
+        self.store.setup({"protocol": "tcp"})
+
+
+def key(text: str) -> SimpleNamespace:
+    return SimpleNamespace(to_string=lambda: text)
+
+
+@pytest.fixture
+def master() -> Iterator[socket.socket]:
+    """Something that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+    client = Client()
+    monkeypatch.setattr(MooncakestoreConnector, "client", client)
+    return client
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch, master: socket.socket, client: Client) -> Connect:
+    assert client.asked == []
+    module = ModuleType("mooncakestore_connector")
+    module.__dict__["MooncakestoreConnector"] = MooncakestoreConnector
+    monkeypatch.setitem(sys.modules, "lmcache.v1.storage_backend.connector.mooncakestore_connector", module)
+    spec = importlib.util.spec_from_file_location("checked_mooncake", CHART / "files" / "checked_mooncake.py")
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    address = f"127.0.0.1:{master.getsockname()[1]}"
+    config = SimpleNamespace(extra_config={"mooncake_master_server_addr": address})
+    return lambda: script.CheckedMooncakeConnector(None, None, config)
+
+
+def exists(connector: Any, text: str) -> bool:
+    answer: bool = asyncio.run(connector.exists(key(text)))
+    assert connector.exists_sync(key(text)) == answer
+    return answer
+
+
+def test_without_a_master_there_is_no_connector(connect: Connect, master: socket.socket) -> None:
+    port = master.getsockname()[1]
+    master.close()
+    with pytest.raises(ConnectionError, match=f"no Mooncake master at 127.0.0.1:{port}"):
+        connect()
+
+
+def test_without_a_set_up_client_there_is_no_connector(connect: Connect, client: Client) -> None:
+    client.code = -1
+    with pytest.raises(ConnectionError, match="Mooncake cannot be set up: it returned -1"):
+        connect()
+
+
+@pytest.mark.parametrize("answer", [FOUND, MISSING, FAILED])
+def test_only_what_mooncake_says_is_there_is_found(connect: Connect, client: Client, answer: int) -> None:
+    client.answers["a"] = answer
+    assert exists(connect(), "a") is (answer == FOUND)
+
+
+def test_a_lookup_of_many_ends_at_the_first_that_is_not_found(connect: Connect, client: Client) -> None:
+    client.answers = {"a": FOUND, "b": FOUND, "c": FAILED, "d": FOUND}
+    keys = [key(text) for text in "abcd"]
+    assert asyncio.run(connect().batched_async_contains("lookup", keys)) == 2
+    assert asyncio.run(connect().batched_async_contains("lookup", keys[:2])) == 2
+    assert "d" not in client.asked
+
+
+def test_after_a_failure_nothing_is_asked_until_the_master_is_back(
+    connect: Connect, client: Client, master: socket.socket
+) -> None:
+    connector = connect()
+    client.answers["a"] = FAILED
+    address = master.getsockname()
+    master.close()
+    assert not connector.exists_sync(key("a"))
+    client.asked.clear()
+    assert not exists(connector, "a")
+    assert client.asked == []
+    client.answers["a"] = FOUND
+    with socket.create_server(address):
+        assert exists(connector, "a")
+
+
+def test_whatever_else_lmcache_asks_the_client_answers(connect: Connect) -> None:
+    assert connect().store.get_hostname() == "10.0.0.7:12345"
