@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rendering import REPOSITORY, Render, environment, pod
 
-from lmcache_kserve.engine import Engine
+from lmcache_kserve.engine import Engine, ensure_engine
 from lmcache_kserve.environment import Configuration
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
@@ -86,6 +86,11 @@ class Running:
         """End the servers at once."""
         for server in self.servers:
             server.kill()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return ensure_engine(lambda *_: None)
 
 
 @pytest.fixture

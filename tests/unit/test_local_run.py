@@ -220,6 +220,13 @@ def test_a_missing_program_that_a_shell_starts_is_refused_with_its_package(
         started(plan(container(command=["sh", "-ec", 'exec haproxy "$1"', "haproxy"])))
 
 
+def test_a_missing_library_is_refused_with_its_package(started: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program, **_: f"/bin/{program}")
+    monkeypatch.setattr("ctypes.util.find_library", lambda _: None)
+    with pytest.raises(HarnessError, match=r"needs the library libibverbs(.|\n)*apt-get install libibverbs1"):
+        started(plan(container(command=["mooncake_master", "--rpc_port=50051"])))
+
+
 def test_a_pod_of_a_stateful_set_has_a_name_and_ports_of_its_own() -> None:
     pods = [replace(plan(container()), name=f"web-{ordinal}", subdomain="web") for ordinal in range(2)]
     ports = assign_ports(pods)

