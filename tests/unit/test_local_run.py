@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from lmcache_kserve.local.process import (
 )
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.manifests import Manifests
-from lmcache_kserve.waiting import WaitTimeoutError
+from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
 SERVER = """
 import http.server, os, sys
@@ -103,6 +104,13 @@ def started(tmp_path: Path, programs: Programs) -> Iterator[Any]:
         pod.kill()
 
 
+def answers(pod: LocalPod) -> bool:
+    try:
+        return read(pod).startswith("hello")
+    except httpx2.TransportError:
+        return False
+
+
 def read(pod: LocalPod) -> str:
     return httpx2.get(f"http://127.0.0.1:{pod.local_port(8080)}", trust_env=False).text
 
@@ -153,12 +161,29 @@ def test_a_container_that_was_ready_once_is_started_again_when_it_ends_too_soon(
     refused.touch()
     pod.start()
     assert read(pod).startswith("hello")
-    said = {"serving", "Address already in use"}
-    assert [line.text for line in pod.log.lines() if line.text in said] == [
-        "serving",
-        "Address already in use",
-        "serving",
+    said = ("serving", "Address already in use")
+    assert [line.text for line in pod.log.lines() if line.text in said] == [said[0], said[1], said[0]]
+
+
+def test_a_container_that_ends_by_itself_is_started_again_and_its_log_says_so(started: Any) -> None:
+    pod = started(plan(container()))
+    first = pod.process
+    os.kill(first._process.pid, signal.SIGTERM)  # noqa: SLF001 - from outside the harness
+    wait_for(lambda: pod.process is not first, timeout=10, delay=0.1, describe="another process")
+    wait_for(lambda: answers(pod), timeout=10, delay=0.1, describe="the server")
+    assert f"web-0/main ended with code {-signal.SIGTERM} and was started again" in [
+        line.text for line in pod.log.lines()
     ]
+
+
+def test_a_container_that_is_kept_down_stays_down(started: Any) -> None:
+    server = container()
+    pod = started(plan(server))
+    pod.kill_container(server)
+    time.sleep(2.5)  # longer than it takes to start one again
+    assert not answers(pod)
+    pod.start_container(server)
+    assert answers(pod)
 
 
 def test_a_container_that_keeps_ending_is_given_up_with_what_it_printed(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lmcache_kserve.manifests import sidecars
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
 _INIT_TIMEOUT_SECONDS = 600.0
+_WATCH_SECONDS = 0.5
+_RESTART_DELAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ class Invocation:
 
 
 class LocalPod:
-    """A pod that can be started, ended and started again at the same local ports."""
+    """A pod that can be started, ended and started again at the same local ports.
+
+    A container that was ready once and ends by itself is started again, as the kubelet does.
+    """
 
     def __init__(self, plan: PodPlan, *, release: Release, ports: Mapping[int, int]) -> None:
         self.plan = plan
@@ -72,6 +78,7 @@ class LocalPod:
         }
         self._processes: dict[str, ContainerProcess] = {}
         self._once_ready: set[str] = set()
+        self._kept_down: set[str] = set()
         self._changing = threading.Lock()
 
     @property
@@ -130,8 +137,8 @@ class LocalPod:
     def start(self) -> None:
         """Run the init containers, of which a sidecar stays, start the containers and wait until all are ready.
 
-        A container that ends before it is ready is an error the first time. One that was ready before is started again
-        until its probes lose patience, as the kubelet does: a port of its last run may not be free yet.
+        A container that ends before it is ready is an error the first time. Later its probes' patience decides: a port
+        of its last run may not be free yet.
 
         Raises:
             HarnessError: one failed; its last log lines are in the message.
@@ -157,17 +164,19 @@ class LocalPod:
         self._end(gracefully=False)
 
     def kill_container(self, container: Mapping[str, Any]) -> None:
-        """End one container at once; the others go on."""
+        """End one container at once, until `start_container`; the others go on."""
         with self._changing:
+            self._kept_down.add(container["name"])
             if process := self._processes.get(container["name"]):
                 process.kill()
 
     def start_container(self, container: Mapping[str, Any]) -> None:
-        """Start one container again, as the kubelet does with one that ended, and wait until it is ready.
+        """Start a container that `kill_container` ended, and wait until it is ready.
 
         Raises:
             HarnessError: it does not become ready.
         """
+        self._kept_down.discard(container["name"])
         self._launch(container)
         self._wait_ready(container)
 
@@ -204,8 +213,8 @@ class LocalPod:
         with self._changing:
             if self._release.closing.is_set():
                 raise HarnessError(f"pod {self.plan.name} is not started: the run is ending")
-            if instead_of is not None and self._processes.get(name) is not instead_of:
-                raise HarnessError(f"pod {self.plan.name} was ended before {name} was ready")
+            if instead_of is not None and (name in self._kept_down or self._processes.get(name) is not instead_of):
+                raise HarnessError(f"container {name} of pod {self.plan.name} was ended from here")
             process = ContainerProcess(
                 f"{self.plan.name}/{name}",
                 invocation.command,
@@ -214,20 +223,32 @@ class LocalPod:
                 log=self._logs[name],
             )
             self._processes[name] = process
+        threading.Thread(target=self._keep, args=(container, process), name=f"keep-{process.name}", daemon=True).start()
         return process
+
+    def _keep(self, container: Mapping[str, Any], process: ContainerProcess) -> None:
+        """Start a container again that ends by itself after it was ready once."""
+        closing = self._release.closing
+        while process.exit_code is None:
+            if closing.wait(_WATCH_SECONDS):
+                return
+        if container["name"] not in self._once_ready or closing.wait(_RESTART_DELAY_SECONDS):
+            return
+        process.kill()  # what it has left behind
+        with suppress(HarnessError):  # ended from here
+            again = self._launch(container, instead_of=process)
+            again.log.append(f"{again.name} ended with code {process.exit_code} and was started again")
 
     def _wait_ready(self, container: Mapping[str, Any]) -> None:
         name = container["name"]
-        process = self._processes[name]
         readiness = Readiness.of(container)
         invocation = self.invocation(container)
 
         def failed() -> str | None:
-            nonlocal process
-            if process.exit_code is None:
-                return None
-            if name in self._once_ready:
-                process = self._launch(container, instead_of=process)
+            process = self._processes.get(name)
+            if process is None:
+                return f"pod {self.plan.name} was ended before {name} was ready"
+            if process.exit_code is None or name in self._once_ready:
                 return None
             return f"{process.name} ended with code {process.exit_code} before it was ready\n{process.log.tail()}"
 
@@ -242,10 +263,10 @@ class LocalPod:
                 failed=failed,
                 timeout=max(readiness.patience_seconds, readiness.period_seconds),
                 delay=readiness.period_seconds,
-                describe=f"{process.name} to be ready",
+                describe=f"{self.plan.name}/{name} to be ready",
             )
         except WaitTimeoutError as error:
-            error.add_note(process.log.tail())
+            error.add_note(self._logs[name].tail())
             raise
         self._once_ready.add(name)
 
