@@ -208,13 +208,13 @@ class LocalPod:
 
     def _launch(self, container: Mapping[str, Any], *, instead_of: ContainerProcess | None = None) -> ContainerProcess:
         name = container["name"]
-        invocation = self.invocation(container)
-        self._volumes.write_configuration(container, invocation.rewriter)
         with self._changing:
             if self._release.closing.is_set():
                 raise HarnessError(f"pod {self.plan.name} is not started: the run is ending")
             if instead_of is not None and (name in self._kept_down or self._processes.get(name) is not instead_of):
                 raise HarnessError(f"container {name} of pod {self.plan.name} was ended from here")
+            invocation = self.invocation(container)
+            self._volumes.write_configuration(container, invocation.rewriter)
             process = ContainerProcess(
                 f"{self.plan.name}/{name}",
                 invocation.command,
