@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 
 def main() -> int:
@@ -31,6 +33,8 @@ def main() -> int:
         username=options.username,
         password=options.password,
         socket_timeout=5,
+        # As redis-cli: who is not there is asked once. The library would try again for seconds.
+        retry=Retry(NoBackoff(), 0),
         decode_responses=True,
         protocol=2,
     )
