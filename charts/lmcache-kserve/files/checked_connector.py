@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 class CheckedLMCacheConnector(LMCacheConnectorV1):
     """One worker's connector; the scheduler's has nothing to check."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as many as this vLLM has
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - vLLM's releases pass different arguments, and all go on unread
         """Take what vLLM's connector takes."""
         super().__init__(*args, **kwargs)
         self._block_size: int = self._vllm_config.cache_config.block_size
         self._unreported: set[int] = set()
         self._tainted: dict[str, int] = {}
 
-    def start_load_kv(self, forward_context: ForwardContext, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+    def start_load_kv(self, forward_context: ForwardContext, **kwargs: Any) -> None:  # noqa: ANN401 - vLLM's releases pass different options, and all go on unread
         """Load, and forbid to store what this step and one that is under way compute on a chunk that is missing."""
         super().start_load_kv(forward_context, **kwargs)
         failed = super().get_block_ids_with_load_errors()

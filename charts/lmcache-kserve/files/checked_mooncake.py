@@ -52,12 +52,12 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
         super().__init__(loop, local_cpu_backend, config)
 
     @property
-    def store(self) -> Any:  # noqa: ANN401 - Mooncake's client has no types
+    def store(self) -> Any:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         """Mooncake's client, which the connector creates and sets up."""
         return self._store
 
     @store.setter
-    def store(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client has no types
+    def store(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         self._store = _CheckedClient(client)
 
     def exists_sync(self, key: CacheEngineKey) -> bool:
@@ -72,7 +72,7 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
         """Do the same, and let the connector's other work go on meanwhile."""
         return await asyncio.to_thread(self.exists_sync, key)
 
-    async def batched_async_contains(self, lookup_id: str, keys: Sequence[CacheEngineKey], pin: bool = False) -> int:  # noqa: ARG002, FBT001, FBT002 - as LMCache calls it
+    async def batched_async_contains(self, lookup_id: str, keys: Sequence[CacheEngineKey], pin: bool = False) -> int:  # noqa: ARG002, FBT001, FBT002 - LMCache passes these two by position, and its own connector ignores them too
         """How many chunks are there, from the first on without a gap."""
         for number, key in enumerate(keys):
             if not await self.exists(key):
@@ -91,12 +91,12 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
 class _CheckedClient:
     """Mooncake's client; its failed `setup` is an error."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client has no types
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         self._client = client
 
-    def setup(self, *arguments: Any) -> None:  # noqa: ANN401 - as many as this Mooncake takes
+    def setup(self, *arguments: Any) -> None:  # noqa: ANN401 - one dict or, in older Mooncakes, seven values of two types
         if code := self._client.setup(*arguments):
             raise ConnectionError(f"Mooncake cannot be set up: it returned {code}")
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the client has
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for every attribute of an extension module without type hints
         return getattr(self._client, name)

@@ -94,18 +94,18 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def storage_manager() -> Any:  # noqa: ANN401 - LMCache is not there when this is checked
+def storage_manager() -> Any:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
     """Wait for the running server's storage manager."""
-    from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - `--check` must not import PyTorch
+    from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
 
     while not hasattr(http_server.app.state, "engine"):
         time.sleep(WATCH_SECONDS)
     return http_server.app.state.engine.storage_manager
 
 
-def configuration(adapter: dict[str, Any]) -> Any:  # noqa: ANN401 - LMCache's type, not there when this is checked
+def configuration(adapter: dict[str, Any]) -> Any:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
     """Read an adapter as the server's own command line does."""
-    from lmcache.v1.distributed.l2_adapters.config import (  # noqa: PLC0415 - `--check` must not import PyTorch
+    from lmcache.v1.distributed.l2_adapters.config import (  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
         add_l2_adapters_args,
         parse_args_to_l2_adapters_config,
     )
@@ -136,7 +136,7 @@ def keep_attached(adapter: dict[str, Any]) -> None:
         time.sleep(WATCH_SECONDS)
 
 
-def hold(manager: Any, adapter: dict[str, Any], backend: Backend, where: str) -> None:  # noqa: ANN401 - LMCache's type
+def hold(manager: Any, adapter: dict[str, Any], backend: Backend, where: str) -> None:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
     """Keep a backend attached as long as it answers."""
     number = manager.add_l2_adapter(configuration(adapter))
     say(f"{where} is attached")
@@ -154,14 +154,14 @@ def watch(adapter: dict[str, Any]) -> None:
     """Run `keep_attached`; a server that could not keep its backend must not look healthy."""
     try:
         keep_attached(adapter)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the container has to end with it
+    except Exception as error:  # noqa: BLE001 - an error that only ended this thread would leave a server that looks healthy
         say(f"cannot keep the backend attached: {error!r}")
         os._exit(STUCK)
 
 
 def log_requests() -> None:
     """Let the lines through that say what was found, stored and loaded for a request."""
-    from lmcache.v1.mp_observability.subscribers.logging import mp_server as _  # noqa: F401, PLC0415 - sets its level
+    from lmcache.v1.mp_observability.subscribers.logging import mp_server as _  # noqa: F401, PLC0415 - imported because it sets the logger's level, here because LMCache imports PyTorch for seconds
 
     logger = logging.getLogger(REQUEST_LOGGER)
     logger.addFilter(lambda record: str(record.msg).startswith(REQUEST_LINES))
@@ -188,14 +188,14 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
         # Files made with an editor end in a line break, and so do Secrets made of them.
         if variable in os.environ:
             os.environ[variable] = os.environ[variable].rstrip("\r\n")
-    from lmcache.cli.main import main as lmcache  # noqa: PLC0415 - `--check` must not import PyTorch
+    from lmcache.cli.main import main as lmcache  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
 
     # A line for each probe would bury the others.
     logging.getLogger("uvicorn.access").addFilter(lambda record: "/healthcheck" not in record.getMessage())
     if options.log_requests:
         log_requests()
     if options.metrics_port:
-        from prometheus_client import start_http_server  # noqa: PLC0415 - comes with LMCache, wanted with metrics only
+        from prometheus_client import start_http_server  # noqa: PLC0415 - LMCache's dependency, needed with --metrics-port only, and `--check` must start at once
 
         start_http_server(options.metrics_port)
     for adapter in adapters:

@@ -59,7 +59,7 @@ WORDS = tuple(
     sailor school season shadow silver sister spider spring square stone summer sugar table teacher temple
     thread ticket tiger tomato tower travel tunnel valley velvet village violin wagon walnut water wheel window
     winter writer yellow
-    """.split()  # noqa: SIM905 - a hundred quoted words are no list to read
+    """.split()  # noqa: SIM905 - words in plain text are easier to read than as many quoted strings
 )
 NONCE_DIGITS = 20
 
@@ -146,7 +146,7 @@ class Pass(NamedTuple):
     own: int
 
 
-class Failure(Exception):  # noqa: N818 - a verdict, not a mistake of the program
+class Failure(Exception):  # noqa: N818 - it carries the test's verdict to its end, where nothing of the program has gone wrong
     """The release does not do what it should; `hints` are lines to show before the reason."""
 
     def __init__(self, reason: str, hints: Sequence[str] = ()) -> None:
@@ -154,7 +154,7 @@ class Failure(Exception):  # noqa: N818 - a verdict, not a mistake of the progra
         self.hints = hints
 
 
-class Unproven(Exception):  # noqa: N818 - a verdict, not a mistake of the program
+class Unproven(Exception):  # noqa: N818 - it carries the test's verdict to its end, where nothing of the program has gone wrong
     """An attempt that proved nothing; the next one may. `cause` is what it means when none does."""
 
     def __init__(self, problem: str, *, cause: str = "", hints: Sequence[str] = ()) -> None:
@@ -592,7 +592,7 @@ def read_stream(lines: Iterable[bytes], begin: float) -> Answer:
 
 def fresh(words: int) -> str:
     """A prompt that nobody has sent before, random from its first token on; as many words have as many tokens."""
-    digits = [str(random.randrange(10)) for _ in range(NONCE_DIGITS)]  # noqa: S311 - no secret
+    digits = [str(random.randrange(10)) for _ in range(NONCE_DIGITS)]  # noqa: S311 - it makes test prompts differ, and nothing depends on nobody guessing them
     body = [WORDS[index % len(WORDS)] for index in range(words)]
     random.shuffle(body)
     return " ".join([*digits, *body])

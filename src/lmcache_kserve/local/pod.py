@@ -176,7 +176,6 @@ class LocalPod:
         Raises:
             HarnessError: it does not become ready.
         """
-        self._kept_down.discard(container["name"])
         self._launch(container)
         self._wait_ready(container)
 
@@ -211,7 +210,9 @@ class LocalPod:
         with self._changing:
             if self._release.closing.is_set():
                 raise HarnessError(f"pod {self.plan.name} is not started: the run is ending")
-            if instead_of is not None and (name in self._kept_down or self._processes.get(name) is not instead_of):
+            if instead_of is None:
+                self._kept_down.discard(name)
+            elif name in self._kept_down or self._processes.get(name) is not instead_of:
                 raise HarnessError(f"container {name} of pod {self.plan.name} was ended from here")
             invocation = self.invocation(container)
             self._volumes.write_configuration(container, invocation.rewriter)
