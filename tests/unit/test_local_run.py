@@ -168,7 +168,7 @@ def test_a_container_that_was_ready_once_is_started_again_when_it_ends_too_soon(
 def test_a_container_that_ends_by_itself_is_started_again_and_its_log_says_so(started: Any) -> None:
     pod = started(plan(container()))
     first = pod.process
-    os.kill(first._process.pid, signal.SIGTERM)  # noqa: SLF001 - from outside the harness
+    os.kill(first._process.pid, signal.SIGTERM)  # noqa: SLF001 - a signal from outside needs the process id
     wait_for(lambda: pod.process is not first, timeout=10, delay=0.1, describe="another process")
     wait_for(lambda: answers(pod), timeout=10, delay=0.1, describe="the server")
     assert f"web-0/main ended with code {-signal.SIGTERM} and was started again" in [
@@ -184,6 +184,17 @@ def test_a_container_that_is_kept_down_stays_down(started: Any) -> None:
     assert not answers(pod)
     pod.start_container(server)
     assert answers(pod)
+
+
+def test_a_restart_of_the_pod_ends_what_kept_a_container_down(started: Any) -> None:
+    server = container()
+    pod = started(plan(server))
+    pod.kill_container(server)
+    pod.kill()
+    pod.start()
+    first = pod.process
+    os.kill(first._process.pid, signal.SIGTERM)  # noqa: SLF001 - a signal from outside needs the process id
+    wait_for(lambda: pod.process is not first, timeout=10, delay=0.1, describe="another process")
 
 
 def test_a_container_that_keeps_ending_is_given_up_with_what_it_printed(
