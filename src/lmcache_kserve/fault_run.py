@@ -21,7 +21,7 @@ from lmcache_kserve.fault_table import FaultRow
 from lmcache_kserve.faults import Fault, disturb
 from lmcache_kserve.journal import Journal
 from lmcache_kserve.local.run import clean_up_after_others, keep_logs, run_folder
-from lmcache_kserve.local.target import LocalBackend, LocalTarget
+from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.progress import Stages
 from lmcache_kserve.render import NAMESPACE, Renderer
 
@@ -150,7 +150,7 @@ class _Backend:
         if backend is None or not backend.controllable:
             raise HarnessError(f"remoteBackend.type={target.backend_type} runs nothing here that could fail")
         self._target = target
-        self._backend: LocalBackend = backend
+        self._backend = backend
         self._stages = stages
 
     def rows(self) -> Iterator[FaultRow]:

@@ -17,9 +17,10 @@ import pytest
 import redis
 
 from lmcache_kserve.engine import Engine
+from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.pod import LocalPod
 from lmcache_kserve.local.run import run_folder
-from lmcache_kserve.local.target import LocalBackend, LocalTarget
+from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.render import NAMESPACE, Renderer
 from lmcache_kserve.waiting import Pending, wait_for
 

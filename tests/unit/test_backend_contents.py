@@ -1,12 +1,12 @@
 import http.server
 import secrets
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from serving import served
 
 from lmcache_kserve.backends import file_contents, mooncake_contents, redis_contents, traits
 from lmcache_kserve.errors import HarnessError
@@ -99,12 +99,8 @@ def master(request: pytest.FixtureRequest) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/metrics"
-        server.shutdown()
-        thread.join()
+    with served(Page) as port:
+        yield f"http://127.0.0.1:{port}/metrics"
 
 
 @pytest.mark.parametrize("master", [MASTER], indirect=True)

@@ -1,9 +1,11 @@
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
+from serving import served
 
 from lmcache_kserve.local.link import Link
 
@@ -11,25 +13,14 @@ from lmcache_kserve.local.link import Link
 @pytest.fixture
 def echo() -> Iterator[int]:
     """A server that sends back what it gets; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def serve(connection: socket.socket) -> None:
-        with connection:
-            while data := connection.recv(65536):
-                connection.sendall(data)
+    class Echo(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while data := self.request.recv(65536):
+                self.request.sendall(data)
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
+    with served(Echo) as port:
+        yield port
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The stand-in for redis-cli, as the chart's probes and scripts run it."""
 
 import socket
+import socketserver
 import subprocess
 import sys
-import threading
 
 import pytest
+from serving import served
 
 
 def run(port: int, *command: str) -> subprocess.CompletedProcess[str]:
@@ -26,20 +27,13 @@ def test_it_prints_what_the_server_replies(valkey_url: str) -> None:
 
 def test_who_does_not_answer_is_asked_once() -> None:
     accepted = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def hang_up() -> None:
-            while True:
-                try:
-                    connection, peer = server.accept()
-                except OSError:
-                    return
-                accepted.append(peer)
-                connection.close()
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            accepted.append(self.client_address)
 
-        threading.Thread(target=hang_up, daemon=True).start()
-        done = run(server.getsockname()[1], "ping")
-        server.shutdown(socket.SHUT_RDWR)
+    with served(HangUp) as port:
+        done = run(port, "ping")
     assert (done.returncode, done.stdout, len(accepted)) == (1, "", 1)
 
 

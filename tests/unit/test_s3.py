@@ -1,12 +1,12 @@
 """Listing a bucket: the signature of Amazon's own example, and pages of a server that stands in for S3."""
 
 import http.server
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from serving import served
 
 from lmcache_kserve.backends import bucket_contents
 from lmcache_kserve.errors import HarnessError
@@ -60,12 +60,8 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def bucket() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(Bucket) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_every_page_is_counted(bucket: str) -> None:

@@ -3,226 +3,31 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import httpx2
-
-from lmcache_kserve.backends import (
-    METRICS_PORT,
-    BackendTraits,
-    Source,
-    bucket_contents,
-    file_contents,
-    mooncake_contents,
-    redis_contents,
-    traits,
-)
+from lmcache_kserve.backends import traits
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine import Engine
 from lmcache_kserve.environment import Configuration
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
+from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.link import Link
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, CACHE_SERVER_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
 from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
-from lmcache_kserve.local.rewrite import LOOPBACK
+from lmcache_kserve.local.replica import LocalCacheServer, LocalReplica
 from lmcache_kserve.manifests import Manifests, sidecars
-from lmcache_kserve.server import openai_prefix, served_model_name
-from lmcache_kserve.target import CacheServer, Contents, LogLine
+from lmcache_kserve.server import served_model_name
 
 BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
 MODE_ANNOTATION = "lmcache-kserve/mode"
-_METRICS_TIMEOUT_SECONDS = 10.0
 _SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "valkey": "valkey-server"}
 """Programs of the backends that do not come with the engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalCacheServer(CacheServer):
-    """A container that runs `lmcache server`: a sidecar of the predictor's pod, or the one of this node."""
-
-    pod: LocalPod
-    container: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Unique within the release."""
-        return f"{self.pod.plan.name}/{self.container['name']}"
-
-    def stop(self) -> None:
-        """End its container at once."""
-        self.pod.kill_container(self.container)
-
-    def start(self) -> None:
-        """Start its container again, as the kubelet does, and wait until it is ready."""
-        self.pod.start_container(self.container)
-
-    def logs(self, since: datetime | None) -> list[LogLine]:
-        """Its log, across restarts."""
-        return self.pod.container_log(self.container["name"]).lines(since=since)
-
-
-@dataclass(frozen=True, slots=True)
-class LocalReplica:
-    """A predictor pod that runs as processes of this machine."""
-
-    pod: LocalPod
-    server: LocalCacheServer | None = None
-
-    @property
-    def name(self) -> str:
-        """The pod's name."""
-        return self.pod.plan.name
-
-    @property
-    def cache_server(self) -> str | None:
-        """The LMCache server that it uses in mode multiprocess."""
-        return self.server.name if self.server else None
-
-    @property
-    def url(self) -> str:
-        """The server's address, without a path."""
-        port = self.pod.main["ports"][0]["containerPort"]
-        return f"http://{LOOPBACK}:{self.pod.local_port(port)}"
-
-    @property
-    def openai_url(self) -> str:
-        """Base of the OpenAI routes."""
-        return self.url + openai_prefix(self.arguments, self.environment)
-
-    @property
-    def arguments(self) -> Sequence[str]:
-        """The server's command line as started."""
-        return self.pod.invocation(self.pod.main).command
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The container's environment as started."""
-        return self.pod.invocation(self.pod.main).environment
-
-    def metrics(self) -> str:
-        """The server's `/metrics` page.
-
-        Raises:
-            HarnessError: it cannot be read.
-        """
-        try:
-            response = httpx2.get(f"{self.url}/metrics", timeout=_METRICS_TIMEOUT_SECONDS, trust_env=False)
-            response.raise_for_status()
-        except httpx2.HTTPError as error:
-            raise HarnessError(f"cannot read {self.url}/metrics of {self.name}: {error}") from error
-        return response.text
-
-    def logs(self, *, since: datetime | None = None) -> list[LogLine]:
-        """The server's log and that of its LMCache server, across restarts of this replica."""
-        lines = self.pod.log.lines(since=since)
-        return sorted([*lines, *self.server.logs(since)], key=lambda line: line.time) if self.server else lines
-
-
-@dataclass(frozen=True, slots=True)
-class LocalBackend:
-    """The remote backend of a release that runs on this machine, or an external one that it names."""
-
-    type: str
-    mode: str
-    settings: LMCacheSettings
-    environment: Mapping[str, str] = field(repr=False)
-    pods: Sequence[LocalPod]
-
-    @property
-    def traits(self) -> BackendTraits:
-        """How this type behaves."""
-        return traits(self.type, self.mode)
-
-    @property
-    def client_reconnects(self) -> bool:
-        """Whether LMCache's client finds the backend again after a restart."""
-        return self.traits.client_reconnects
-
-    @property
-    def controllable(self) -> bool:
-        """Whether the release runs it, so that a fault can be made."""
-        return bool(self.pods)
-
-    def contents(self) -> Contents:
-        """What the backend holds now: its own answer, or its process's memory where it cannot be asked.
-
-        Raises:
-            HarnessError: it cannot be read.
-        """
-        match self.traits.source:
-            case Source.REDIS:
-                return redis_contents(
-                    self.settings.redis_url,
-                    username=self.settings.username,
-                    password=self.settings.password,
-                    entries_per_chunk=self.settings.entries_per_chunk,
-                )
-            case Source.BUCKET:
-                return bucket_contents(*self.settings.bucket, self.environment)
-            case Source.FILES:
-                return file_contents(Path(self.settings.shared_folder or ""))
-            case Source.MOONCAKE:
-                return mooncake_contents(self._metrics_url())
-            case Source.MEMORY:
-                return self._memory()
-            case Source.NOTHING:
-                raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
-
-    def _metrics_url(self) -> str:
-        for pod in self.pods:
-            for port in pod.main.get("ports", ()):
-                if port.get("name") == METRICS_PORT:
-                    return f"http://{LOOPBACK}:{pod.local_port(port['containerPort'])}/metrics"
-        raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
-
-    def _memory(self) -> Contents:
-        if not self.pods:
-            raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
-        return Contents(
-            entries=None,
-            size_bytes=sum(pod.process.resident_bytes for pod in self.pods),
-            entries_per_chunk=self.settings.entries_per_chunk,
-        )
-
-    def stop(self) -> None:
-        """End the backend's pods at once; what they held in memory is gone.
-
-        Raises:
-            HarnessError: the release does not run the backend.
-        """
-        if not self.pods:
-            raise HarnessError("the release does not run the backend: an external one cannot be stopped from here")
-        self._all(LocalPod.kill)
-
-    @property
-    def resident_bytes(self) -> int:
-        """Memory of all its processes; 0 while it does not run."""
-        total = 0
-        for pod in self.pods:
-            with suppress(HarnessError):
-                total += pod.process.resident_bytes
-        return total
-
-    def start(self) -> None:
-        """Start the backend's pods again, side by side as they may wait for each other, and wait until all are ready.
-
-        Raises:
-            HarnessError: one did not become ready; all are ended.
-        """
-        with ThreadPoolExecutor(max_workers=len(self.pods)) as pool:
-            first_failure([pool.submit(pod.start) for pod in self.pods], then=lambda: self._all(LocalPod.kill))
-
-    def _all(self, action: Callable[[LocalPod], None]) -> None:
-        with ThreadPoolExecutor(max_workers=len(self.pods)) as pool:
-            list(pool.map(action, self.pods))
 
 
 @dataclass(slots=True)
