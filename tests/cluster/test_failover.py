@@ -52,10 +52,13 @@ def test_no_request_fails_and_hits_return_when_the_master_goes(installed: Instal
             new = _master(installed)
             assert new != old
             before = _keys(installed, new)
-            bench.store(bench.probes[0], bench.short_prompt())
-            wait_for(
-                lambda: _keys(installed, new) > before, timeout=HITS_WITHIN_S, delay=1.0, describe=f"{new} to be used"
-            )
+
+            def used() -> bool:
+                # Until the proxy lets go of an old master that still runs, what it is given is lost.
+                bench.store(bench.probes[0], bench.short_prompt())
+                return _keys(installed, new) > before
+
+            wait_for(used, timeout=HITS_WITHIN_S, delay=1.0, describe=f"{new} to be used")
 
 
 def _delete(installed: Installed, pod: str, how: tuple[str, ...]) -> None:

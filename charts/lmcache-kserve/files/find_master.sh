@@ -22,10 +22,15 @@ ask() {
   timeout 3 redis-cli -h "${address%:*}" -p "${address##*:}" "$@" 2>/dev/null || true
 }
 
+# What one Sentinel says; nothing where it does not reply.
+master_of_sentinel() {
+  ask "$1" sentinel get-master-addr-by-name "$MASTER_NAME" | sed -n 'N;s/\n\([0-9][0-9]*\)$/:\1/p'
+}
+
 # What most Sentinels say; nothing where none replies.
 master_of_sentinels() {
   for sentinel in $SENTINELS; do
-    ask "$sentinel" sentinel get-master-addr-by-name "$MASTER_NAME" | sed -n 'N;s/\n\([0-9][0-9]*\)$/:\1/p'
+    master_of_sentinel "$sentinel"
   done | sort | uniq -c | sort -rn | sed -n '1s/^ *[0-9]* //p'
 }
 

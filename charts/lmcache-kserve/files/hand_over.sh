@@ -14,8 +14,14 @@ for sentinel in $SENTINELS; do
     break
   fi
 done
+# That Sentinel names the new master from the moment on that it is one, but demotes this node only when the others have
+# copied the new one. What is stored here in between is lost, so this node has to end before.
+handed_over() {
+  named=$(master_of_sentinel "$sentinel")
+  [ -n "$named" ] && [ "$named" != "$SELF" ] || ! is_master "$here"
+}
 # A pod has 30 seconds to end, this included.
 deadline=$(($(date +%s) + 15))
-while is_master "$here" && [ "$(date +%s)" -lt "$deadline" ]; do
+until handed_over || [ "$(date +%s)" -ge "$deadline" ]; do
   sleep 1
 done
