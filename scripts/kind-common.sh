@@ -41,7 +41,13 @@ where_to_get() {
   esac
 }
 
-exists() { kind get clusters --quiet 2>/dev/null | grep -qxF "$name"; }
+# Reads all that kind lists before it looks: a `grep -q` at its end would close the pipe on a kind that still writes, and
+# with pipefail the cluster would count as absent.
+exists() {
+  local listed
+  listed=$(kind get clusters --quiet) || die "kind does not list its clusters"
+  grep -qxF "$name" <<<"$listed"
+}
 
 ours() {
   local id

@@ -33,7 +33,12 @@ env | grep -E '^(HELM_|KUBECONFIG)' | sed "s/^/$tool /" >>environment
 case "$tool $*" in
   "docker container inspect "*) cat "nodes/$5" ;;
   "kind version "*) echo "${FOUND_KIND:?}" ;;
-  "kind get clusters "*) for node in nodes/*-control-plane; do node=${node##*/}; echo "${node%-control-plane}"; done ;;
+  "kind get clusters "*)
+    for node in nodes/*-control-plane; do
+      node=${node##*/}
+      echo "${node%-control-plane}"
+      sleep 0.05 # a reader that leaves early is noticed
+    done ;;
   "kind create cluster "*)
     [[ ! -f nodes/$4-control-plane ]] || exit 1
     echo "id of $4, made by kind-up" >"nodes/$4-control-plane"
@@ -312,6 +317,18 @@ def test_kind_down_deletes_what_kind_up_made_and_nothing_else(machine: Machine) 
     assert done.returncode == 0, done.stderr
     assert machine.nodes() == {"another-control-plane", "two-control-plane"}
     assert [path.name for path in machine.state.iterdir()] == ["two"]
+
+
+@pytest.mark.parametrize("script", ["kind-up", "kind-down"])
+def test_clusters_that_kind_does_not_list_are_not_taken_for_none(machine: Machine, script: str) -> None:
+    machine.run("kind-up")
+    machine.break_call("kind get clusters --quiet")
+    done = machine.run(script)
+    assert done.returncode == 1
+    assert "broken on purpose" in done.stderr
+    assert f"{script}: kind does not list its clusters" in done.stderr
+    assert not machine.calls("kind create")
+    assert [path.name for path in machine.state.iterdir()] == ["lmcache-kserve"]
 
 
 def test_kind_down_is_content_when_there_is_no_cluster(machine: Machine) -> None:
