@@ -17,6 +17,9 @@ SERVER = frozenset({"cache-server-outage"})
 ALL = frozenset(CHECKS) - SERVER
 """Ids of the checks of mode in-process, with a backend that the release runs."""
 
+LONG_PROMPTS = ("--prompt-tokens", "9000")
+"""For ways on which a hit takes long to arrive where cores are few: it pays the more, the longer the prompt."""
+
 COMMAND = [sys.executable, "-m", "lmcache_kserve", "demo"]
 
 HEED_SIGINT = """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kube import Installed, Kubectl
 from rendering import CHART
-from running import ALL, SERVER
+from running import ALL, LONG_PROMPTS, SERVER
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -52,7 +52,8 @@ def test_every_proof_passes(
 ) -> None:
     tested = installed.test()
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    done = installed.verify("--pairs", "3", "--out", str(tmp_path))
+    prompts = LONG_PROMPTS if checks >= SERVER else ()
+    done = installed.verify("--pairs", "3", *prompts, "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert {check["id"] for check in report["checks"]} == checks

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 import yaml
-from running import ALL, SERVER, Demo
+from running import ALL, LONG_PROMPTS, SERVER, Demo
 
 from lmcache_kserve.waiting import wait_for
 
@@ -62,7 +62,6 @@ def test_every_check_passes(
         monkeypatch.setenv(key, f"of-{mode}")
     secrets = [word for key in KEYS for word in ("--secret", f"keys/{key}")]
     words = ("--values", str(bucket), "--set", f"lmcache.mode={mode}", *secrets)
-    # The server of the bucket takes its share of the few cores; long prompts save more than it costs.
-    outcome = demo("--pairs", "3", "--no-baseline", "--prompt-tokens", "6000", *words)
+    outcome = demo("--pairs", "3", "--no-baseline", *LONG_PROMPTS, *words)  # the bucket's server needs a core, too
     assert outcome.code == 0, outcome.output
     assert outcome.passed == checks - {"backend-outage"}  # the release does not run it
