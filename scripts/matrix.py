@@ -25,22 +25,23 @@ MODES = ("in-process", "multiprocess")
 COLUMNS = {"rendered": "rendered, valid", "local": "on one machine", "kind": "on kind", "faults": "under faults"}
 
 
-def proven() -> set[tuple[str, str, str]]:
-    """What was shown of which backend in which mode."""
-    shown = {(one["how"], one["backend"], one["mode"]) for one in json.loads(PROOFS.read_text(encoding="utf-8"))}
+def outcomes() -> dict[tuple[str, str, str], str]:
+    """What was shown, of which backend, in which mode; and the text of its cell."""
+    proofs = json.loads(PROOFS.read_text(encoding="utf-8"))
+    shown = {(one["how"], one["backend"], one["mode"]): "yes" for one in proofs}
     if FAULTS.exists():
         rows = [row for run in fault_table.read(FAULTS) for row in run["rows"]]
         survived: dict[tuple[str, str], bool] = {}
         for row in rows:
             key = (row["backend"], row["mode"])
             survived[key] = survived.get(key, True) and row["passed"]
-        shown |= {("faults", *key) for key, passed in survived.items() if passed}
+        shown |= {("faults", *key): "yes" if passed else "failed" for key, passed in survived.items()}
     return shown
 
 
 def table() -> str:
     """The table as Markdown."""
-    shown = proven()
+    shown = outcomes()
 
     def lines() -> Iterator[str]:
         yield f"| `remoteBackend.type` | `lmcache.mode` | {' | '.join(COLUMNS.values())} |"
@@ -49,7 +50,7 @@ def table() -> str:
             for mode in MODES:
                 if mode == "multiprocess" and backend not in MULTIPROCESS | {"none"}:
                     continue
-                cells = ("yes" if (how, backend, mode) in shown else "not run" for how in COLUMNS)
+                cells = (shown.get((how, backend, mode), "not run") for how in COLUMNS)
                 yield f"| `{backend}` | {mode} | {' | '.join(cells)} |"
 
     return "\n".join(lines()) + "\n"
