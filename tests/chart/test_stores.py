@@ -102,6 +102,17 @@ class TestMooncake:
         }
         assert options["enable_http_metadata_server"] == "true"
 
+    def test_the_master_evicts_before_the_stores_are_full(self, render: Render) -> None:
+        ratio = flags(render(mooncake()).one("Deployment"))["eviction_high_watermark_ratio"]
+        # A chunk just above a power of two takes up to an eighth more than its size.
+        assert float(ratio) < 8 / 9
+        chosen = flags(render(mooncake(master={"evictionHighWatermarkRatio": 0.5})).one("Deployment"))
+        assert chosen["eviction_high_watermark_ratio"] == "0.5"
+
+    def test_further_arguments_of_the_master_come_last(self, render: Render) -> None:
+        argument = "--eviction_high_watermark_ratio=0.7"
+        assert container(render(mooncake(master={"extraArgs": [argument]})).one("Deployment"))["args"][-1] == argument
+
     def test_the_service_leads_to_the_master_and_never_to_a_store(self, render: Render) -> None:
         manifests = render(mooncake())
         selector = of_backend(manifests, "Service")["spec"]["selector"]

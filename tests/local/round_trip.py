@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import threading
+import time
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from lmcache.v1.token_database import ChunkedTokenDatabase
 
 LAYERS, HEADS, HEAD_SIZE = 2, 2, 16
 STORE_TIMEOUT_S = 30.0
+PROMPT_CHUNKS = 4
+PROMPT_PAUSE_S = 0.05
+"""Between the chunks of one prompt and those of the next: time for a store to evict."""
 
 
 def main() -> int:
@@ -54,15 +58,22 @@ def main() -> int:
             report({"found": sum(bool(remote.contains(key)) for key in keys)})
         return 0
     found = [remote.contains(key) for key in keys]
-    result: dict[str, Any] = {"found": sum(map(bool, found)), "keys": [key.to_string() for key in keys]}
+    result: dict[str, Any] = {
+        "found": sum(map(bool, found)),
+        "missing": [number for number, there in enumerate(found) if not there],
+        "keys": [key.to_string() for key in keys],
+    }
     if action == "store":
-        done = [threading.Event() for _ in keys]
-        remote.batched_submit_put_task(
-            keys,
-            [filled(local, metadata, number) for number in range(len(keys))],
-            on_complete_callback=lambda key: done[keys.index(key)].set(),
-        )
-        result["stored"] = sum(event.wait(STORE_TIMEOUT_S) for event in done)
+        done = {key: threading.Event() for key in keys}
+        for first in range(0, len(keys), PROMPT_CHUNKS):
+            numbers = range(len(keys))[first : first + PROMPT_CHUNKS]
+            remote.batched_submit_put_task(
+                [keys[number] for number in numbers],
+                [filled(local, metadata, number) for number in numbers],
+                on_complete_callback=lambda key: done[key].set(),
+            )
+            time.sleep(PROMPT_PAUSE_S)
+        result["stored"] = sum(event.wait(STORE_TIMEOUT_S) for event in done.values())
     else:
         loaded = remote.batched_get_blocking(keys) if all(found) else []
         result["intact"] = sum(

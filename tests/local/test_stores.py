@@ -36,9 +36,11 @@ class Running:
     replicas: list[LocalPod]
     servers: list[LocalPod]
 
-    def __call__(self, action: str, *, replica: int = 0, adapter: str = "", **changes: str) -> dict[str, Any]:
+    def __call__(
+        self, action: str, *, replica: int = 0, chunks: int = CHUNKS, adapter: str = "", **changes: str
+    ) -> dict[str, Any]:
         """One trip to its end; `changes` are of the model's name or of variables."""
-        with self.under_way(action, replica=replica, adapter=adapter, **changes) as trip:
+        with self.under_way(action, replica=replica, chunks=chunks, adapter=adapter, **changes) as trip:
             output, errors = trip.communicate(timeout=PATIENCE_S)
         assert trip.returncode == 0, errors
         answer: dict[str, Any] = json.loads(output.splitlines()[-1])
@@ -46,7 +48,14 @@ class Running:
 
     @contextmanager
     def under_way(
-        self, action: str, *, replica: int = 0, model: str = "a/b", adapter: str = "", **changes: str
+        self,
+        action: str,
+        *,
+        replica: int = 0,
+        model: str = "a/b",
+        chunks: int = CHUNKS,
+        adapter: str = "",
+        **changes: str,
     ) -> Iterator[subprocess.Popen[str]]:
         """A trip that may read from its input."""
         pod = self.replicas[replica]
@@ -62,7 +71,7 @@ class Running:
             str(ROUND_TRIP),
             action,
             model,
-            str(CHUNKS),
+            str(chunks),
         ]
         with subprocess.Popen(
             [*command, *([adapter] if adapter else [])],
@@ -126,6 +135,9 @@ def backend(kind: str, **values: Any) -> dict[str, Any]:
 
 
 MOONCAKE = backend("mooncake", localBuffer="64Mi", store={"segmentSize": "256Mi"})
+CAPACITY = 128
+"""Chunks of `round_trip.py` without LMCache's header, with which they no longer fit a power of two, in 16 MiB."""
+SMALL_MOONCAKE = backend("mooncake", localBuffer="64Mi", store={"segmentSize": "16Mi"})
 FILESYSTEM = backend("filesystem")
 
 
@@ -168,6 +180,15 @@ def test_a_replica_without_a_mooncake_master_finds_nothing_and_joins_one_that_co
         assert found() == CHUNKS
         running.stop()
         assert found() == 0
+
+
+@pytest.mark.parametrize("running", [pytest.param(SMALL_MOONCAKE, id="mooncake")], indirect=True)
+def test_a_full_store_goes_on_storing(running: Running) -> None:
+    stored = 2 * CAPACITY
+    assert running("store", chunks=stored)["stored"] == stored
+    missing = running("load", chunks=stored)["missing"]
+    assert set(range(CAPACITY // 2)) & set(missing), "it was never full"
+    assert [number for number in missing if number >= stored - CAPACITY // 2] == []
 
 
 @pytest.mark.parametrize("running", [pytest.param(FILESYSTEM, id="filesystem")], indirect=True)
