@@ -1,8 +1,9 @@
 """Free loopback ports for the pods of a release, and the Services that lead to them."""
 
+import random
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from lmcache_kserve.errors import HarnessError
@@ -10,18 +11,41 @@ from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses
 from lmcache_kserve.manifests import sidecars
 
+_PORTS = range(20000, 65536)
+"""Above the ports that servers have by default, and those that Mooncake's clients and stores choose themselves."""
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 
 def assign_ports(pods: Sequence[PodPlan]) -> dict[str, dict[int, int]]:
-    """Choose a free local port for every container port of every pod: `{pod: {container port: local port}}`."""
+    """Choose a free local port for every container port of every pod: `{pod: {container port: local port}}`.
+
+    None is among those that Linux gives to sockets that name no port, unless it leaves too few others: each worker of
+    vLLM opens dozens of these, and one of them would take the port of a server that is down, whose clients would then
+    wait for its answers.
+
+    Raises:
+        HarnessError: there are not that many free ports.
+    """
     wanted = [(pod.name, port) for pod in pods for port in _container_ports(pod.spec)]
     assigned: dict[str, dict[int, int]] = {pod.name: {} for pod in pods}
-    with ExitStack() as held:
-        for pod, port in wanted:
-            # All sockets stay open until the last is bound, so that no port is given twice.
-            listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            listener.bind((LOOPBACK, 0))
-            assigned[pod][port] = listener.getsockname()[1]
+    first, last = map(int, _EPHEMERAL.read_text(encoding="ascii").split())
+    shuffled = random.sample(_PORTS, len(_PORTS))
+    free = filter(_is_free, sorted(shuffled, key=lambda port: first <= port <= last))
+    for pod, port in wanted:
+        local = next(free, None)
+        if local is None:
+            raise HarnessError(f"{len(wanted)} ports above {_PORTS.start} are needed, and not that many are free")
+        assigned[pod][port] = local
     return assigned
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def service_addresses(
