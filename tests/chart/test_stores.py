@@ -104,8 +104,8 @@ class TestMooncake:
 
     def test_the_master_evicts_before_the_stores_are_full(self, render: Render) -> None:
         ratio = flags(render(mooncake()).one("Deployment"))["eviction_high_watermark_ratio"]
-        # A chunk just above a power of two takes up to an eighth more than its size.
-        assert float(ratio) < 8 / 9
+        # Where Mooncake 0.3.13 found no more room for chunks of 2 MiB and 40 bytes.
+        assert float(ratio) < 0.875
         chosen = flags(render(mooncake(master={"evictionHighWatermarkRatio": 0.5})).one("Deployment"))
         assert chosen["eviction_high_watermark_ratio"] == "0.5"
 
