@@ -44,7 +44,7 @@ class Running:
             output, errors = trip.communicate(timeout=PATIENCE_S)
         assert trip.returncode == 0, errors
         answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-        return answer
+        return {**answer, "log": errors}
 
     @contextmanager
     def under_way(
@@ -138,6 +138,11 @@ MOONCAKE = backend("mooncake", localBuffer="64Mi", store={"segmentSize": "256Mi"
 CAPACITY = 128
 """Chunks of `round_trip.py` without LMCache's header, with which they no longer fit a power of two, in 16 MiB."""
 SMALL_MOONCAKE = backend("mooncake", localBuffer="64Mi", store={"segmentSize": "16Mi"})
+LATE_MOONCAKE = backend(
+    "mooncake", localBuffer="64Mi", store={"segmentSize": "16Mi"}, master={"evictionHighWatermarkRatio": 0.95}
+)
+"""Its store is full before its master evicts."""
+LOST = "Chunks that Mooncake did not store"
 FILESYSTEM = backend("filesystem")
 
 
@@ -185,10 +190,17 @@ def test_a_replica_without_a_mooncake_master_finds_nothing_and_joins_one_that_co
 @pytest.mark.parametrize("running", [pytest.param(SMALL_MOONCAKE, id="mooncake")], indirect=True)
 def test_a_full_store_goes_on_storing(running: Running) -> None:
     stored = 2 * CAPACITY
-    assert running("store", chunks=stored)["stored"] == stored
+    store = running("store", chunks=stored)
+    assert store["stored"] == stored
     missing = running("load", chunks=stored)["missing"]
     assert set(range(CAPACITY // 2)) & set(missing), "it was never full"
     assert [number for number in missing if number >= stored - CAPACITY // 2] == []
+    assert LOST not in store["log"]
+
+
+@pytest.mark.parametrize("running", [pytest.param(LATE_MOONCAKE, id="mooncake")], indirect=True)
+def test_a_chunk_for_which_there_is_no_room_is_in_the_log(running: Running) -> None:
+    assert LOST in running("store", chunks=2 * CAPACITY)["log"]
 
 
 @pytest.mark.parametrize("running", [pytest.param(FILESYSTEM, id="filesystem")], indirect=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from rendering import CHART
 
 FOUND, MISSING, FAILED = 1, 0, -900
 """What Mooncake 0.3.13 returns of `is_exist`, the last without its master."""
+NO_ROOM = -200
+"""What it returns of `put_parts` when no store has room."""
 
 Connect = Callable[[], Any]
 
@@ -23,6 +26,7 @@ class Client:
     """Mooncake's client."""
 
     code: int = 0
+    put_code: int = 0
     answers: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -32,6 +36,9 @@ class Client:
     def is_exist(self, key: str) -> int:
         self.asked.append(key)
         return self.answers.get(key, MISSING)
+
+    def put_parts(self, *_: object) -> int:
+        return self.put_code
 
     def get_hostname(self) -> str:
         return "10.0.0.7:12345"
@@ -68,9 +75,17 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch, master: socket.socket, client: Client) -> Connect:
     assert client.asked == []
-    module = ModuleType("mooncakestore_connector")
-    module.__dict__["MooncakestoreConnector"] = MooncakestoreConnector
-    monkeypatch.setitem(sys.modules, "lmcache.v1.storage_backend.connector.mooncakestore_connector", module)
+    for name, member, value in [
+        ("lmcache.logging", "init_logger", logging.getLogger),
+        (
+            "lmcache.v1.storage_backend.connector.mooncakestore_connector",
+            "MooncakestoreConnector",
+            MooncakestoreConnector,
+        ),
+    ]:
+        module = ModuleType(name)
+        module.__dict__[member] = value
+        monkeypatch.setitem(sys.modules, name, module)
     spec = importlib.util.spec_from_file_location("checked_mooncake", CHART / "files" / "checked_mooncake.py")
     assert spec
     assert spec.loader
@@ -128,6 +143,21 @@ def test_after_a_failure_nothing_is_asked_until_the_master_is_back(
     client.answers["a"] = FOUND
     with socket.create_server(address):
         assert exists(connector, "a")
+
+
+def test_chunks_that_are_not_stored_are_counted_in_the_log_once_a_minute(
+    connect: Connect, client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0, 30.0, 59.0, 60.0, 119.0]
+    monkeypatch.setattr("time.monotonic", iter(seconds).__next__)
+    connector = connect()
+    assert connector.store.put_parts("a", b"header", b"chunk") == 0
+    client.put_code = NO_ROOM
+    assert {connector.store.put_parts("a", b"header", b"chunk") for _ in seconds} == {NO_ROOM}
+    assert [record.getMessage() for record in caplog.records] == [
+        "Chunks that Mooncake did not store: 1. Its last error: -200",
+        "Chunks that Mooncake did not store: 3. Its last error: -200",
+    ]
 
 
 def test_whatever_else_lmcache_asks_the_client_answers(connect: Connect) -> None:

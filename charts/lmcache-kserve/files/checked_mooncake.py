@@ -4,7 +4,8 @@ Mooncake's client answers with a negative number when it cannot reach its master
 for a chunk that is found, and does not look at what `setup` returns (`mooncakestore_connector.py`): a replica that
 starts without the master waits for it for a minute and a half, goes on with a client that has none, and crashes in it
 at the first lookup. This connector cannot be created without the master, so that LMCache goes on without it and its
-health monitor tries again (`remote_backend_check.py`); and it finds nothing while the master is away.
+health monitor tries again (`remote_backend_check.py`); and it finds nothing while the master is away. Neither does
+LMCache look at what `put_parts` returns: a chunk for which there was no room is missing later, and no log says why.
 
 LMCache loads it by `remote_storage_plugins`; launcher.py puts it on the module path. It runs in images that others
 build, with LMCache 0.4.7 and later.
@@ -14,8 +15,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from lmcache.logging import init_logger
 from lmcache.v1.storage_backend.connector.mooncakestore_connector import MooncakestoreConnector
 
 if TYPE_CHECKING:
@@ -31,6 +35,10 @@ MASTER = "mooncake_master_server_addr"
 CONNECT_SECONDS = 1.0
 FOUND = 1
 """What `is_exist` returns; 0 is a chunk that is not there, a negative number an error (Mooncake 0.3.13)."""
+WARNING_SECONDS = 60.0
+"""From one warning about lost chunks to the next; the first comes at once."""
+
+logger = init_logger(__name__)
 
 
 class CheckedMooncakeConnector(MooncakestoreConnector):
@@ -89,14 +97,34 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
 
 
 class _CheckedClient:
-    """Mooncake's client; its failed `setup` is an error."""
+    """Mooncake's client; its failed `setup` is an error, and chunks that it does not store are in the log."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         self._client = client
+        self._lock = threading.Lock()  # LMCache stores from several threads
+        self._lost = 0
+        self._next_warning = float("-inf")
 
     def setup(self, *arguments: Any) -> None:  # noqa: ANN401 - one dict or, in older Mooncakes, seven values of two types
         if code := self._client.setup(*arguments):
             raise ConnectionError(f"Mooncake cannot be set up: it returned {code}")
+
+    def put_parts(self, key: str, *parts: bytes) -> int:
+        code: int = self._client.put_parts(key, *parts)
+        if code:
+            self._warn(code)
+        return code
+
+    def _warn(self, code: int) -> None:
+        """Say how many chunks were lost since it was said last."""
+        with self._lock:
+            self._lost += 1
+            now = time.monotonic()
+            if now < self._next_warning:
+                return
+            lost, self._lost = self._lost, 0
+            self._next_warning = now + WARNING_SECONDS
+        logger.warning("Chunks that Mooncake did not store: %d. Its last error: %d", lost, code)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for every attribute of an extension module without type hints
         return getattr(self._client, name)
