@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lmcache.utils import CacheEngineKey
     from lmcache.v1.config import LMCacheEngineConfig
     from lmcache.v1.storage_backend.local_cpu_backend import LocalCPUBackend
+    from mooncake.store import MooncakeDistributedStore
 
 MASTER = "mooncake_master_server_addr"
 """Key of `extra_config` with the master's host:port."""
@@ -60,12 +61,12 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
         super().__init__(loop, local_cpu_backend, config)
 
     @property
-    def store(self) -> Any:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
+    def store(self) -> _CheckedClient:
         """Mooncake's client, which the connector creates and sets up."""
         return self._store
 
     @store.setter
-    def store(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
+    def store(self, client: MooncakeDistributedStore) -> None:
         self._store = _CheckedClient(client)
 
     def exists_sync(self, key: CacheEngineKey) -> bool:
@@ -99,13 +100,13 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
 class _CheckedClient:
     """Mooncake's client; its failed `setup` is an error, and chunks that it does not store are in the log."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
+    def __init__(self, client: MooncakeDistributedStore) -> None:
         self._client = client
         self._lock = threading.Lock()  # LMCache stores from several threads
         self._lost = 0
         self._next_warning = float("-inf")
 
-    def setup(self, *arguments: Any) -> None:  # noqa: ANN401 - one dict or, in older Mooncakes, seven values of two types
+    def setup(self, *arguments: object) -> None:
         if code := self._client.setup(*arguments):
             raise ConnectionError(f"Mooncake cannot be set up: it returned {code}")
 

@@ -33,7 +33,11 @@ import sys
 import threading
 import time
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmcache.v1.distributed.l2_adapters.config import L2AdapterConfigBase
+    from lmcache.v1.distributed.storage_manager import StorageManager
 
 STARTED = time.monotonic()
 LOOPBACK = "127.0.0.1"
@@ -94,7 +98,7 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def storage_manager() -> Any:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
+def storage_manager() -> StorageManager:
     """Wait for the running server's storage manager."""
     from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
 
@@ -103,7 +107,7 @@ def storage_manager() -> Any:  # noqa: ANN401 - LMCache's type, and mypy runs wh
     return http_server.app.state.engine.storage_manager
 
 
-def configuration(adapter: dict[str, Any]) -> Any:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
+def configuration(adapter: dict[str, Any]) -> L2AdapterConfigBase:
     """Read an adapter as the server's own command line does."""
     from lmcache.v1.distributed.l2_adapters.config import (  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
         add_l2_adapters_args,
@@ -136,7 +140,7 @@ def keep_attached(adapter: dict[str, Any]) -> None:
         time.sleep(WATCH_SECONDS)
 
 
-def hold(manager: Any, adapter: dict[str, Any], backend: Backend, where: str) -> None:  # noqa: ANN401 - LMCache's type, and mypy runs where LMCache is not installed
+def hold(manager: StorageManager, adapter: dict[str, Any], backend: Backend, where: str) -> None:
     """Keep a backend attached as long as it answers."""
     number = manager.add_l2_adapter(configuration(adapter))
     say(f"{where} is attached")

@@ -146,7 +146,7 @@ class Pass(NamedTuple):
     own: int
 
 
-class Failure(Exception):  # noqa: N818 - it carries the test's verdict to its end, where nothing of the program has gone wrong
+class Failure(Exception):  # noqa: N818 - it is a verdict of the test, not an error of this program
     """The release does not do what it should; `hints` are lines to show before the reason."""
 
     def __init__(self, reason: str, hints: Sequence[str] = ()) -> None:
@@ -154,7 +154,7 @@ class Failure(Exception):  # noqa: N818 - it carries the test's verdict to its e
         self.hints = hints
 
 
-class Unproven(Exception):  # noqa: N818 - it carries the test's verdict to its end, where nothing of the program has gone wrong
+class Unproven(Exception):  # noqa: N818 - it is a verdict of the test, not an error of this program
     """An attempt that proved nothing; the next one may. `cause` is what it means when none does."""
 
     def __init__(self, problem: str, *, cause: str = "", hints: Sequence[str] = ()) -> None:

@@ -79,7 +79,7 @@ class _Call:
 class Api:
     """One namespace of a cluster."""
 
-    def __init__(self, client: Any, namespace: str) -> None:  # noqa: ANN401 - an ApiClient, a class that `connect` imports late
+    def __init__(self, client: Any, namespace: str) -> None:  # noqa: ANN401 - the `read` of its answers has no type hints: strict mypy refuses to call it
         """Take a `kubernetes.client.ApiClient` and the namespace that all requests are for."""
         self._client = client
         self.namespace = namespace
@@ -192,7 +192,7 @@ class Api:
             ForbiddenError: the account may not read logs.
             HarnessError: the container has not started, or the cluster cannot be reached.
         """
-        from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - late as the client itself, in `connect`
+        from urllib3.exceptions import HTTPError, ReadTimeoutError  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         call = _Call("get", PODS, self.namespace, pod, "log")
         query = {"container": container, "follow": "true", "timestamps": "true"}
@@ -243,8 +243,8 @@ class Api:
         return url, headers
 
     @staticmethod
-    def _opened(call: _Call, connect: Any) -> Any:  # noqa: ANN401 - a call that opens a WebSocket, a class imported late
-        from websocket import WebSocketBadStatusException, WebSocketException  # noqa: PLC0415 - late as the client itself, in `connect`
+    def _opened(call: _Call, connect: Any) -> Any:  # noqa: ANN401 - it opens a WebSocket, whose `shutdown` has no type hints: strict mypy refuses to call it
+        from websocket import WebSocketBadStatusException, WebSocketException  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         try:
             return connect()
@@ -253,11 +253,11 @@ class Api:
         except (WebSocketException, OSError) as error:
             raise HarnessError(f"cannot {call}: {error}") from error
 
-    def _json(self, method: str, call: _Call, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - the options of `_send`, which checks them
+    def _json(self, method: str, call: _Call, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - they go on to `_send` unread, whatever their types
         return self._decode(self._send(method, call.path, call, **options))
 
     @staticmethod
-    def _decode(response: Any) -> dict[str, Any]:  # noqa: ANN401 - a RESTResponse, whose class is imported late and untyped
+    def _decode(response: Any) -> dict[str, Any]:  # noqa: ANN401 - a RESTResponse, whose `read` has no type hints: strict mypy refuses to call it
         decoded: dict[str, Any] = json.loads(response.read())
         return decoded
 
@@ -270,9 +270,9 @@ class Api:
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
-    ) -> Any:  # noqa: ANN401 - a RESTResponse, whose class is imported late and untyped
+    ) -> Any:  # noqa: ANN401 - a RESTResponse, whose `read` has no type hints: strict mypy refuses to call it
         """Send a request and return its response, whose body is not read yet."""
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - late as the client itself, in `connect`
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         headers = {"Accept": "application/json, */*"} | ({"Content-Type": content_type} if body is not None else {})
         for last in (method != "GET", True):

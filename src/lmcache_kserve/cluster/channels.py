@@ -9,9 +9,12 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmcache_kserve.errors import HarnessError
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
 
 _DATA, _ERROR = 0, 1
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
@@ -19,9 +22,9 @@ _PROTOCOL = "v4.channel.k8s.io"
 _HANDSHAKE_TIMEOUT_S = 10.0
 
 
-def _open(configuration: Any, url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - classes of two libraries that only commands on a cluster import
+def _open(configuration: "Configuration", url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - it returns a WebSocket, whose `shutdown` has no type hints: strict mypy refuses to call it
     """Open a websocket with the credentials and certificates of a client's configuration."""
-    from kubernetes.stream import ws_client  # noqa: PLC0415 - late as in `Api.connect`: it costs half a second
+    from kubernetes.stream import ws_client  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
     untyped: Any = ws_client
     return untyped.create_websocket(
@@ -34,14 +37,14 @@ def _open(configuration: Any, url: str, headers: Mapping[str, str]) -> Any:  # n
 class _Channels:
     """Messages of a websocket with their channel."""
 
-    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a WebSocket, a class that only commands on a cluster import
+    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a WebSocket, whose `shutdown` has no type hints: strict mypy refuses to call it
         self._websocket = websocket
 
     open = staticmethod(_open)
 
     def _receive(self) -> tuple[int, bytes] | None:
         """The next message; None at the end, and channel -1 for what carries nothing."""
-        from websocket import ABNF, WebSocketException  # noqa: PLC0415 - late as in `Api.connect`: it costs half a second
+        from websocket import ABNF, WebSocketException  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         try:
             opcode, frame = self._websocket.recv_data_frame(control_frame=True)
@@ -61,7 +64,7 @@ class _Channels:
 class Tunnel(_Channels):
     """A connection to a port of a pod."""
 
-    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a WebSocket, a class that only commands on a cluster import
+    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a WebSocket, whose `shutdown` has no type hints: strict mypy refuses to call it
         super().__init__(websocket)
         self._begun: set[int] = set()
 
@@ -79,7 +82,7 @@ class Tunnel(_Channels):
         Raises:
             OSError: the connection is lost.
         """
-        from websocket import WebSocketException  # noqa: PLC0415 - late as in `Api.connect`: it costs half a second
+        from websocket import WebSocketException  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         try:
             self._websocket.send_binary(bytes([_DATA]) + data)
