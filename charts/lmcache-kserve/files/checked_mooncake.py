@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from lmcache.utils import CacheEngineKey
     from lmcache.v1.config import LMCacheEngineConfig
     from lmcache.v1.storage_backend.local_cpu_backend import LocalCPUBackend
-    from mooncake.store import MooncakeDistributedStore
 
 MASTER = "mooncake_master_server_addr"
 """Key of `extra_config` with the master's host:port."""
@@ -66,7 +65,7 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
         return self._store
 
     @store.setter
-    def store(self, client: MooncakeDistributedStore) -> None:
+    def store(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         self._store = _CheckedClient(client)
 
     def exists_sync(self, key: CacheEngineKey) -> bool:
@@ -100,7 +99,7 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
 class _CheckedClient:
     """Mooncake's client; its failed `setup` is an error, and chunks that it does not store are in the log."""
 
-    def __init__(self, client: MooncakeDistributedStore) -> None:
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - Mooncake's client is an extension module without type hints
         self._client = client
         self._lock = threading.Lock()  # LMCache stores from several threads
         self._lost = 0
