@@ -6,7 +6,7 @@ OUT ?= out
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
 IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 CLUSTER ?= lmcache-kserve
-KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve import tools; print(tools.helm())')" \
+KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart import helm_binary; print(helm_binary.helm())')" \
 	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
 # A node would pull them as well, but then in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)

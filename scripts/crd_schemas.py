@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the KServe schemas of lmcache_kserve.schemas from the CRDs in a clone of kserve/kserve, or checks them.
+"""Writes the KServe schemas of lmcache_kserve.chart.schemas from the CRDs in a clone of kserve/kserve, or checks them.
 
     uv run scripts/crd_schemas.py CLONE [--check]
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from lmcache_kserve import schemas
-from lmcache_kserve.schemas.crd import convert
+from lmcache_kserve.chart import schemas
+from lmcache_kserve.chart.schemas.crd import convert
 
 RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
 RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmcache_kserve import fault_table
-from lmcache_kserve.backends import MULTIPROCESS, TRAITS
+from lmcache_kserve.lmcache.backends import MULTIPROCESS, TRAITS
+from lmcache_kserve.report import fault_table
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"

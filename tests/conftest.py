@@ -6,8 +6,8 @@ import proofs
 import pytest
 from rendering import Render
 
-from lmcache_kserve import tools
-from lmcache_kserve.helm import Helm
+from lmcache_kserve.chart import helm_binary
+from lmcache_kserve.chart.helm import Helm
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,10 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     proofs.mark(items)
 
 
-@pytest.fixture(scope="session", params=sorted(tools.PINNED_HELM), ids="helm{}".format)
+@pytest.fixture(scope="session", params=sorted(helm_binary.PINNED_HELM), ids="helm{}".format)
 def helm(request: pytest.FixtureRequest) -> Helm:
     """The pinned Helm of each major, whatever else the machine has."""
-    return Helm(tools.pinned_helm(request.param))
+    return Helm(helm_binary.pinned_helm(request.param))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from lmcache_kserve.evidence import (
     Restart,
     Subject,
 )
-from lmcache_kserve.logparse import Lookup, RequestLog
+from lmcache_kserve.lmcache.logs import Lookup, RequestLog
 from lmcache_kserve.target import Contents, LogLine
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

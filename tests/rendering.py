@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from lmcache_kserve import schemas
-from lmcache_kserve.helm import DEFAULT_KUBE_VERSION, Helm
-from lmcache_kserve.kserve import PredictorPod, predictor_pod
-from lmcache_kserve.manifests import Manifest, Manifests
+from lmcache_kserve.chart import schemas
+from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
+from lmcache_kserve.chart.manifests import Manifest, Manifests
+from lmcache_kserve.chart.predictor import PredictorPod, predictor_pod
 
 REPOSITORY = Path(__file__).parent.parent
 CHART_VARIABLE = "LMCACHE_KSERVE_TEST_CHART"

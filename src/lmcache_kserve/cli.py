@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from lmcache_kserve import demo as demo_run
-from lmcache_kserve import fault_run
-from lmcache_kserve import verify as verify_run
+from lmcache_kserve.commands import demo as demo_run
+from lmcache_kserve.commands import faults as faults_run
+from lmcache_kserve.commands import verify as verify_run
 from lmcache_kserve.errors import HarnessError
 
 app = typer.Typer(
@@ -120,8 +120,8 @@ def faults(
     Exits with 0 only if every request was answered, and hits returned wherever LMCache's client reconnects.
     """
     console = Console(stderr=True)
-    options = fault_run.Options(
-        backends=tuple(backends or fault_run.BACKENDS),
+    options = faults_run.Options(
+        backends=tuple(backends or faults_run.BACKENDS),
         values_files=tuple(values or ()),
         settings=tuple(settings or ()),
         secrets={},
@@ -130,7 +130,7 @@ def faults(
         command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
     )
     with _reported(console, interrupted="everything that was started has been ended"):
-        passed = fault_run.run(options, console=console)
+        passed = faults_run.run(options, console=console)
     raise typer.Exit(code=0 if passed else 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lmcache_kserve.logparse import RequestLog
+from lmcache_kserve.lmcache.logs import RequestLog
 from lmcache_kserve.target import Contents, LogLine
 
 _GRACE = timedelta(seconds=5)

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from rendering import BACKENDS, PASSWORD, Render, backend_workload, environment, lmcache_file, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests
 
 ANY = pytest.mark.parametrize("backend", BACKENDS)
 RESP = pytest.mark.parametrize("backend", ["redis", "valkey"])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rendering import CHART, Render, environment, lmcache_file, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests
 
 CLEAN = CHART / "files" / "clean_filesystem.py"
 PATH = "/var/lib/lmcache-shared"

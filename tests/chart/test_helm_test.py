@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rendering import BACKENDS, CHART, EVERYTHING, Render, environment, option, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests
 
 KEY: dict[str, Any] = {"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "server-key", "key": "key"}}}
 COMPONENT = "app.kubernetes.io/component"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rendering import EVERYTHING, Render, environment, pod, remote_backend
 
-from lmcache_kserve import policies
+from lmcache_kserve.chart import policies
 
 
 def test_the_users_variable_replaces_the_charts_of_the_same_name(render: Render) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rendering import CHART, Render, scenario_values
 
-from lmcache_kserve import policies, schemas
-from lmcache_kserve.backends import MULTIPROCESS, TRAITS
-from lmcache_kserve.helm import HelmError
+from lmcache_kserve.chart import policies, schemas
+from lmcache_kserve.chart.helm import HelmError
+from lmcache_kserve.lmcache.backends import MULTIPROCESS, TRAITS
 
 BACKENDS = ("none", *TRAITS)
 FILES = {"none": "cpu-memory"}

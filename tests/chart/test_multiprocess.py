@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rendering import PASSWORD, Render, environment, option, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifests, sidecars
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests, sidecars
 
 HEARTBEAT = "lmcache.mp.heartbeat_interval"
 

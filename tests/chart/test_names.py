@@ -3,8 +3,8 @@
 import pytest
 from rendering import BACKENDS, EVERYTHING, Render, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests
 
 LONGEST_RELEASE = "r" * 53
 # KServe's host label `<name>-predictor-<namespace>` leaves ten characters for a name here.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rendering import BACKENDS, CHART, EVERYTHING, PASSWORD, remote_backend
 
-from lmcache_kserve.helm import Helm
+from lmcache_kserve.chart.helm import Helm
 
 NOTES = """\
 apiVersion: v1

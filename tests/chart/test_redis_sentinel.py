@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from rendering import PASSWORD, Render, environment, lmcache_file, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.helm import Helm
-from lmcache_kserve.manifests import Manifest, Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.helm import Helm
+from lmcache_kserve.chart.manifests import Manifest, Manifests
 
 SERVERS = ["r0.example.com:6379", "r1.example.com:6380"]
 SENTINELS = ["s0.example.com:26379", "s1.example.com:26379", "s2.example.com:26379"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rendering import CHART, PASSWORD, Render, backend_workload, remote_backend
 
-from lmcache_kserve.manifests import Manifests
+from lmcache_kserve.chart.manifests import Manifests
 
 BASE: dict[str, Any] = remote_backend("redis", auth={"password": PASSWORD})
 

@@ -17,9 +17,9 @@ from rendering import (
     scenario_values,
 )
 
-from lmcache_kserve import policies, schemas
-from lmcache_kserve.helm import Helm, HelmError
-from lmcache_kserve.manifests import Manifests, describe
+from lmcache_kserve.chart import policies, schemas
+from lmcache_kserve.chart.helm import Helm, HelmError
+from lmcache_kserve.chart.manifests import Manifests, describe
 
 SCENARIOS = pytest.mark.parametrize("file", SCENARIO_FILES, ids=scenario_name)
 KUBERNETES_VERSIONS = schemas.KUBERNETES_VERSIONS[schemas.KUBERNETES_VERSIONS.index("1.32") :]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rendering import EVERYTHING, PASSWORD, Render, environment, lmcache_file, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.helm import Helm
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.helm import Helm
 
 RESP_BACKENDS = ("redis", "valkey")
 RESP = pytest.mark.parametrize("backend", RESP_BACKENDS)

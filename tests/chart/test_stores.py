@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from rendering import PASSWORD, Render, environment, lmcache_file, pod, remote_backend
 
-from lmcache_kserve import policies
-from lmcache_kserve.manifests import Manifest, Manifests
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifest, Manifests
 
 IMAGE: dict[str, Any] = {"runtime": {"image": {"repository": "example.com/kserve-backends", "tag": "1"}}}
 HCA: dict[str, Any] = {"predictor": {"resources": {"limits": {"memory": "24Gi", "rdma/hca": 1}}}}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rendering import CHART, Render, remote_backend, values_key
 
-from lmcache_kserve.helm import Helm, HelmError
+from lmcache_kserve.chart.helm import Helm, HelmError
 
 SECRET: dict[str, Any] = {"existingSecret": "a"}
 KNATIVE: dict[str, Any] = {"kserve": {"deploymentMode": "Knative"}}

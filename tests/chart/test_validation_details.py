@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rendering import CHART, Render, lmcache_file, pod, remote_backend
 
-from lmcache_kserve.helm import Helm, HelmError
+from lmcache_kserve.chart.helm import Helm, HelmError
 
 CPU_IMAGE = {"repository": "registry.example.com/vllm-cpu", "tag": "1"}
 EXTERNAL = {"deploy": False, "external": {"endpoint": "redis.example.com:6379"}, "auth": {"existingSecret": "login"}}

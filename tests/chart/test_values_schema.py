@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from rendering import CHART, SCENARIO_FILES, default_values, scenario_name, scenario_values
 
-from lmcache_kserve.helm import Helm, HelmError
+from lmcache_kserve.chart.helm import Helm, HelmError
 
 # Objects that Kubernetes or LMCache defines: the rendered result is judged by their schemas, not by ours.
 PASSED_THROUGH = (

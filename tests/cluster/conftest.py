@@ -12,7 +12,7 @@ from kube import Kubectl
 from namespace_report import write_report
 from pytest_helm_charts.clusters import Cluster, ExistingCluster
 
-from lmcache_kserve import tools
+from lmcache_kserve.chart import helm_binary
 
 REPORTS = Path(os.environ.get("LMCACHE_KSERVE_TEST_REPORTS", "out/cluster"))
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
@@ -47,13 +47,13 @@ def namespace(request: pytest.FixtureRequest, kube_cluster: Cluster) -> Iterator
 @pytest.fixture(scope="session")
 def helm3() -> Path:
     """Helm 3, pinned."""
-    return tools.pinned_helm(3)
+    return helm_binary.pinned_helm(3)
 
 
 @pytest.fixture(scope="session")
 def helm4() -> Path:
     """Helm 4, pinned."""
-    return tools.pinned_helm(4)
+    return helm_binary.pinned_helm(4)
 
 
 @pytest.hookimpl(wrapper=True)

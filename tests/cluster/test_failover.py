@@ -6,11 +6,11 @@ import pytest
 from kube import Installed, Kubectl
 from rendering import CHART
 
-from lmcache_kserve.bench import Bench, Options
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.evidence import Outage
-from lmcache_kserve.faults import Fault, disturb
-from lmcache_kserve.journal import Journal
+from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.faults import Fault, disturb
+from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.waiting import Pending, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.fault]

@@ -15,11 +15,11 @@ from kube import ALL_AT_ONCE, Installed, Kubectl
 from rendering import REPOSITORY
 from running import HEED_SIGINT
 
-from lmcache_kserve.bench import Bench, Options
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.evidence import Outage, Unreadable
-from lmcache_kserve.faults import Fault, disturb
-from lmcache_kserve.journal import Journal
+from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.faults import Fault, disturb
+from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.cluster

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from running import COMMAND, Demo, Outcome
 
-from lmcache_kserve import resources, tools
-from lmcache_kserve.helm import Helm
+from lmcache_kserve import resources
+from lmcache_kserve.chart import helm_binary
+from lmcache_kserve.chart.helm import Helm
 
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
     """One Helm: tests/chart compares what the majors render, and a run takes half a minute."""
-    return Helm(tools.pinned_helm(max(tools.PINNED_HELM)))
+    return Helm(helm_binary.pinned_helm(max(helm_binary.PINNED_HELM)))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from lmcache_kserve import resources
-from lmcache_kserve.engine import ensure_engine
+from lmcache_kserve.engine.find import ensure_engine
 
 pytestmark = pytest.mark.local
 

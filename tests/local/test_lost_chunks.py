@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from lmcache_kserve.bench import Bench, Options
-from lmcache_kserve.engine import ensure_engine, make_test_model
-from lmcache_kserve.journal import Journal
-from lmcache_kserve.local.run import run_folder
+from lmcache_kserve.chart.render import NAMESPACE, Renderer
+from lmcache_kserve.commands.local_run import run_folder
+from lmcache_kserve.engine.find import ensure_engine, make_test_model
+from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.probe import Probe
 from lmcache_kserve.local.target import LocalTarget
-from lmcache_kserve.probe import Probe
-from lmcache_kserve.render import NAMESPACE, Renderer
 from lmcache_kserve.waiting import Pending, wait_for
 
 pytestmark = pytest.mark.local

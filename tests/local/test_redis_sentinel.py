@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from lmcache_kserve.engine import Engine
+from lmcache_kserve.chart.render import NAMESPACE, Renderer
+from lmcache_kserve.commands.local_run import run_folder
+from lmcache_kserve.engine.find import Engine
 from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.pod import LocalPod
-from lmcache_kserve.local.run import run_folder
 from lmcache_kserve.local.target import LocalTarget
-from lmcache_kserve.render import NAMESPACE, Renderer
 from lmcache_kserve.waiting import Pending, wait_for
 
 pytestmark = pytest.mark.local

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rendering import REPOSITORY, Render, remote_backend
 
-from lmcache_kserve.engine import ensure_engine
-from lmcache_kserve.manifests import Manifest
+from lmcache_kserve.chart.manifests import Manifest
+from lmcache_kserve.engine.find import ensure_engine
 
 pytestmark = pytest.mark.local
 

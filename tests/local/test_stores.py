@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rendering import REPOSITORY, Render, environment, pod
 
-from lmcache_kserve.engine import Engine, ensure_engine
-from lmcache_kserve.environment import Configuration
+from lmcache_kserve.chart.environment import Configuration
+from lmcache_kserve.engine.find import Engine, ensure_engine
 from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from lmcache_kserve import demo, proof, verify
 from lmcache_kserve.cli import app
+from lmcache_kserve.commands import conclusion, demo, verify
 from lmcache_kserve.errors import HarnessError
 
 
@@ -105,7 +105,7 @@ def test_by_default_every_backend_is_broken_and_each_renders(monkeypatch: pytest
     def prepared(_: Path) -> None:
         raise _Prepared
 
-    monkeypatch.setattr(proof, "prepare", prepared)
+    monkeypatch.setattr(conclusion, "prepare", prepared)
     result = CliRunner().invoke(app, ["faults", "--out", str(tmp_path)])
     assert isinstance(result.exception, _Prepared), result.output
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmcache_kserve import schemas
+from lmcache_kserve.chart import schemas
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 GIT = shutil.which("git") or "git"

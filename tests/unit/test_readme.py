@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmcache_kserve import fault_table, schemas, tools
-from lmcache_kserve.backends import TRAITS
+from lmcache_kserve.chart import helm_binary, schemas
+from lmcache_kserve.lmcache.backends import TRAITS
+from lmcache_kserve.report import fault_table
 from lmcache_kserve.verdict import CHECKS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ def test_the_tested_versions_are_those_of_the_chart_and_of_the_tests() -> None:
     releases = [version.rpartition(".")[0] for version in schemas.KSERVE_VERSIONS]
     assert kserve == f"{releases[0]} to {releases[-1]}"
     assert kubernetes == f"1.32 to {schemas.KUBERNETES_VERSIONS[-1]}"
-    assert helm == ", ".join(pin.version for pin in tools.PINNED_HELM.values())
+    assert helm == ", ".join(pin.version for pin in helm_binary.PINNED_HELM.values())
 
 
 def test_the_quoted_numbers_are_those_of_the_committed_report() -> None:

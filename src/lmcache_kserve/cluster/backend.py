@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lmcache_kserve import s3
-from lmcache_kserve.backends import (
+from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
+from lmcache_kserve.cluster.forward import LOOPBACK, Forward
+from lmcache_kserve.cluster.pods import Pod, problems
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import s3
+from lmcache_kserve.lmcache.backends import (
     CHUNK_FILES,
     METRICS_PORT,
     PART_LABEL,
@@ -17,11 +21,7 @@ from lmcache_kserve.backends import (
     redis_contents,
     traits,
 )
-from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
-from lmcache_kserve.cluster.forward import LOOPBACK, Forward
-from lmcache_kserve.cluster.pods import Pod, problems
-from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import LMCacheSettings
+from lmcache_kserve.lmcache.settings import LMCacheSettings
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from lmcache_kserve.chart.environment import Configuration, decode_secret, expand, resolve_environment
+from lmcache_kserve.chart.manifests import sidecars
 from lmcache_kserve.cluster.api import CONFIG_MAPS, SECRETS, Api, NotFoundError, Object, Resource
-from lmcache_kserve.environment import Configuration, decode_secret, expand, resolve_environment
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.manifests import sidecars
 
 _HARMLESS = ("ContainerCreating", "PodInitializing")
 

@@ -7,7 +7,7 @@ from typing import Any
 from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, Api, NotFoundError, Object
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import SERVER_CONTAINER
+from lmcache_kserve.lmcache.settings import SERVER_CONTAINER
 
 INSTANCE_LABEL = "app.kubernetes.io/instance"
 COMPONENT_LABEL = "app.kubernetes.io/component"

@@ -8,6 +8,7 @@ from typing import Self
 
 import httpx2
 
+from lmcache_kserve.chart.predictor import PREDICTOR_CONTAINER
 from lmcache_kserve.cluster.api import Api, NotFoundError
 from lmcache_kserve.cluster.backend import ClusterBackend
 from lmcache_kserve.cluster.forward import Forward
@@ -15,10 +16,9 @@ from lmcache_kserve.cluster.logs import PodLog
 from lmcache_kserve.cluster.pods import Invocation, Pod, problems, read_invocation
 from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.kserve import PREDICTOR_CONTAINER
-from lmcache_kserve.lmcache import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
-from lmcache_kserve.logparse import started_versions
-from lmcache_kserve.server import openai_prefix, served_model_name
+from lmcache_kserve.lmcache.arguments import openai_prefix, served_model_name
+from lmcache_kserve.lmcache.logs import started_versions
+from lmcache_kserve.lmcache.settings import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.target import CacheServer, LogLine
 from lmcache_kserve.waiting import Pending, wait_for
 

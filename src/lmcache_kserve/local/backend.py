@@ -6,7 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lmcache_kserve.backends import (
+from lmcache_kserve.concurrency import first_failure
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache.backends import (
     METRICS_PORT,
     BackendTraits,
     Source,
@@ -16,9 +18,7 @@ from lmcache_kserve.backends import (
     redis_contents,
     traits,
 )
-from lmcache_kserve.concurrency import first_failure
-from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import LMCacheSettings
+from lmcache_kserve.lmcache.settings import LMCacheSettings
 from lmcache_kserve.local.pod import LocalPod
 from lmcache_kserve.local.rewrite import LOOPBACK
 from lmcache_kserve.target import Contents

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.chart.predictor import predictor_pod
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.kserve import predictor_pod
-from lmcache_kserve.manifests import Manifests
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 BACKEND_COMPONENT = "remote-backend"

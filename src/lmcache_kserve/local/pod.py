@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmcache_kserve.environment import Configuration, expand, resolve_environment
+from lmcache_kserve.chart.environment import Configuration, expand, resolve_environment
+from lmcache_kserve.chart.manifests import sidecars
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.probes import Readiness
@@ -15,7 +16,6 @@ from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, 
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
-from lmcache_kserve.manifests import sidecars
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
 _INIT_TIMEOUT_SECONDS = 600.0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmcache_kserve.engine import Engine
+from lmcache_kserve.engine.find import Engine
 from lmcache_kserve.errors import HarnessError
 
 _SERVERS = ("valkey-server", "redis-server")

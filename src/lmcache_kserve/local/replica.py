@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache.arguments import openai_prefix
 from lmcache_kserve.local.pod import LocalPod
 from lmcache_kserve.local.rewrite import LOOPBACK
-from lmcache_kserve.server import openai_prefix
 from lmcache_kserve.target import CacheServer, LogLine
 
 _METRICS_TIMEOUT_SECONDS = 10.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmcache_kserve.environment import Configuration
+from lmcache_kserve.chart.environment import Configuration
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.rewrite import Rewriter

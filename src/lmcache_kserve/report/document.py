@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 
 from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
-from lmcache_kserve.statistics import MINIMUM_SAMPLES, TtftSummary, summarize
 from lmcache_kserve.verdict import Check
+from lmcache_kserve.verdict.statistics import MINIMUM_SAMPLES, TtftSummary, summarize
 
 SCHEMA = "lmcache-kserve/report/v1"
 OPENMP = ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")

@@ -7,9 +7,8 @@ fails and says why; a check that cannot apply to a release is not in the verdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from lmcache_kserve import diagnosis
 from lmcache_kserve.evidence import Evidence
-from lmcache_kserve.verdict import answers, logs, reuse
+from lmcache_kserve.verdict import answers, diagnosis, logs, reuse
 from lmcache_kserve.verdict.check import CHECKS, Check, Thresholds
 
 __all__ = ["CHECKS", "Check", "Thresholds", "judge"]

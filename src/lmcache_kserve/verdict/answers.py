@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmcache_kserve import statistics
 from lmcache_kserve.evidence import Answer, Evidence, Outage, ReplicaKill, Restart, Unreadable
+from lmcache_kserve.verdict import statistics
 from lmcache_kserve.verdict.check import Check, Thresholds, first, unread
 
 

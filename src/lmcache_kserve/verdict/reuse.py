@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lmcache_kserve import diagnosis
 from lmcache_kserve.evidence import Evidence, Pair, Pass, Restart, Unreadable, full_chunk_tokens
-from lmcache_kserve.logparse import RequestLog
+from lmcache_kserve.lmcache.logs import RequestLog
+from lmcache_kserve.verdict import diagnosis
 from lmcache_kserve.verdict.check import Check, Thresholds, first, not_run, unread
 
 

@@ -1,0 +1,1 @@
+"""From values to objects: finds Helm, renders the chart, and reads and judges what was rendered."""

@@ -1,0 +1,105 @@
+"""The chart rendered for a proof: the release under test, and plain vLLM from the same chart to compare it with."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lmcache_kserve import resources
+from lmcache_kserve.chart import helm_binary, schemas
+from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
+from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.errors import HarnessError
+
+RELEASE = "demo"
+NAMESPACE = "lmcache-demo"
+KSERVE_VERSION = "0.20"
+DEFAULT_VALUES = "cpu.yaml"
+
+BASELINE_SETTINGS = (
+    "lmcache.enabled=false",
+    "remoteBackend.type=none",
+    "runtime.prefixCaching=true",
+    "predictor.replicas=1",
+)
+"""What turns the release under test into plain vLLM with its own prefix cache; everything else stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Renders the chart with one set of values.
+
+    Attributes:
+        chart: the chart's folder or package.
+        helm: the Helm to use.
+        values_files: values files, the last wins.
+        settings: single values as for helm's --set.
+    """
+
+    chart: Path
+    helm: Helm
+    values_files: Sequence[Path]
+    settings: Sequence[str]
+
+    @classmethod
+    def for_demo(cls, *, chart: Path | None, values_files: Sequence[Path], settings: Sequence[str]) -> "Renderer":
+        """Render the chart that ships here with values/cpu.yaml underneath the given values.
+
+        Raises:
+            HarnessError: a values file or the chart does not exist, or there is no Helm to be had.
+        """
+        for path in values_files:
+            if not path.is_file():
+                raise HarnessError(f"there is no values file {path}")
+        return cls(
+            chart=chart or resources.chart_path(),
+            helm=Helm(helm_binary.helm()),
+            values_files=(resources.values_path(DEFAULT_VALUES), *values_files),
+            settings=settings,
+        )
+
+    def release(self, *extra: str) -> Manifests:
+        """Render the release under test; `extra` settings win over the user's.
+
+        Raises:
+            HarnessError: the values do not fit, or what they render would not be admitted by a cluster.
+        """
+        manifests = self.helm.template(
+            self.chart,
+            release=RELEASE,
+            namespace=NAMESPACE,
+            values_files=self.values_files,
+            set_values=(*self.settings, *extra),
+        )
+        schemas.validate(manifests, kubernetes_version=DEFAULT_KUBE_VERSION, kserve_version=KSERVE_VERSION)
+        return manifests
+
+    def baseline(self, *extra: str) -> Manifests:
+        """Render plain vLLM from the same values.
+
+        Raises:
+            HarnessError: as for `release`.
+        """
+        return self.release(*BASELINE_SETTINGS, *extra)
+
+    def values_digest(self) -> str:
+        """SHA-256 over the values files and the single values, in their order: equal for runs of equal values."""
+        digest = hashlib.sha256()
+        for path in self.values_files:
+            digest.update(path.read_bytes())
+        digest.update(json.dumps(list(self.settings)).encode())
+        return digest.hexdigest()
+
+    def versions(self) -> dict[str, str]:
+        """Versions of the chart and of Helm."""
+        return {"chart": chart_version(self.chart), "helm": self.helm.version}
+
+
+def chart_version(chart: Path) -> str:
+    """The version in a chart folder's Chart.yaml; a package carries it in its name."""
+    if chart.is_dir():
+        return str(yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))["version"])
+    return chart.stem.rpartition("-")[2]

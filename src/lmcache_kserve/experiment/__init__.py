@@ -1,0 +1,1 @@
+"""What is done to a running release: requests and faults, in the same order on every target."""

@@ -1,0 +1,233 @@
+"""What every stage of an experiment works with: the replicas, prompts of the right size, and the backend's state."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence import Pass, ReplicaFacts, full_chunk_tokens
+from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.probe import Probe, request_ids
+from lmcache_kserve.experiment.prompts import PromptSource, words_for
+from lmcache_kserve.lmcache.logs import redact
+from lmcache_kserve.target import Contents, Replica, Target
+from lmcache_kserve.waiting import Clock, Pending, SystemClock, WaitTimeoutError, wait_for
+
+_PROBE_WORDS = 300
+_CONTEXT_MARGIN = 16
+_SETTLE_TIMEOUT_S = 10.0
+_SETTLE_DELAY_S = 0.25
+_SETTLED_POLLS = 8
+"""A backend under load takes in nothing for a second and goes on."""
+_TELLING = ("LMCACHE_", "VLLM_", "OMP_", "KMP_", "PYTHONHASHSEED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How much to measure; lengths in tokens, times in seconds.
+
+    Attributes:
+        pairs: measured pairs of a cold and a warm pass.
+        warmup_pairs: pairs before them that are set aside.
+        prompt_tokens: length of a measured prompt, shortened where the model's context is smaller.
+        traffic_tokens: length of a prompt of the steady traffic; at least two chunks are used.
+        answer_tokens: length of an answer.
+        kill_answer_tokens: length of the answer during which a replica is killed: long enough to be cut off.
+        seed: of the prompts; a random one by default, so that no earlier run's cache entries are hit.
+        log_timeout_s: how long to wait for the log lines of an answered request.
+        outage_timeout_s: how long to wait for the traffic's answers while the backend is away.
+        recovery_timeout_s: how long to wait for hits to return after it.
+        traffic_interval_s: pause between two requests of the traffic to one replica.
+        survivor_interval_s: the same while a killed replica starts again: longer, to leave it the processor.
+        faults: whether to kill a replica and to interrupt the backend.
+    """
+
+    pairs: int = 12
+    warmup_pairs: int = 2
+    prompt_tokens: int = 3000
+    traffic_tokens: int = 800
+    answer_tokens: int = 8
+    kill_answer_tokens: int = 256
+    seed: int | None = None
+    log_timeout_s: float = 10.0
+    outage_timeout_s: float = 120.0
+    recovery_timeout_s: float = 120.0
+    traffic_interval_s: float = 0.2
+    survivor_interval_s: float = 2.0
+    faults: bool = True
+
+
+class Bench:
+    """Open clients to every engine of an experiment, and its prompts."""
+
+    def __init__(
+        self, target: Target, baseline: Target | None, *, options: Options, journal: Journal, clock: Clock | None = None
+    ) -> None:
+        if not target.replicas:
+            raise HarnessError("the release has no replica: set predictor.replicas to 2 or more")
+        self.target = target
+        self.options = options
+        self.journal = journal
+        self.clock = clock or SystemClock()
+        self.seed = secrets.randbits(64) if options.seed is None else options.seed
+        self.prompts = PromptSource(self.seed)
+        ids = request_ids(secrets.randbits(64))
+        self._targets = [target] if baseline is None else [target, baseline]
+        self.probes = [self._probe(target, index, ids) for index in range(len(target.replicas))]
+        self.baseline = self._probe(baseline, 0, ids) if baseline else None
+        self._long_words = self._short_words = 1
+
+    def _probe(self, target: Target, index: int, ids: Iterator[str]) -> Probe:
+        return Probe(
+            target,
+            index,
+            ids=ids,
+            journal=self.journal,
+            clock=self.clock,
+            log_timeout=self.options.log_timeout_s,
+        )
+
+    @contextmanager
+    def opened(self) -> Iterator["Bench"]:
+        """Close every client at the end."""
+        with ExitStack() as stack:
+            for probe in [*self.probes, *([self.baseline] if self.baseline else [])]:
+                stack.callback(probe.close)
+            yield self
+
+    def calibrate(self) -> None:
+        """Find out how many words make a prompt of the wanted length, by one request to every engine.
+
+        Raises:
+            HarnessError: an engine does not answer, does not serve the model, or its context is too short.
+        """
+        probe = self.probes[0]
+        context = self._context(probe)
+        text = self.prompts.fresh(_PROBE_WORDS)
+        tokens = probe.send(text, max_tokens=1).prompt_tokens
+        limit = (context or self.options.prompt_tokens * 100) - self.options.kill_answer_tokens - _CONTEXT_MARGIN
+        if limit < self.options.answer_tokens:
+            raise HarnessError(f"a context of {context} tokens is too short to measure: raise model.maxModelLen")
+        short = max(self.options.traffic_tokens, 2 * self.target.chunk_size + _CONTEXT_MARGIN)
+        self._long_words = words_for(
+            min(self.options.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens
+        )
+        self._short_words = words_for(min(short, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens)
+
+    def _context(self, probe: Probe) -> int | None:
+        """The model's context length, from the server's list of models or from its arguments."""
+        name = self.target.model_name
+        served = probe.client.models()
+        model = next((card for card in served if card.name == name), None)
+        if model is None:
+            names = ", ".join(card.name for card in served) or "nothing"
+            raise HarnessError(f"{probe.name} does not serve the model {name!r} but {names}: set model.name")
+        return model.max_tokens or _argued_context(probe.replica)
+
+    @property
+    def has_backend(self) -> bool:
+        """Whether the release has a remote backend."""
+        return self.target.backend_type != "none"
+
+    @property
+    def shared(self) -> bool:
+        """Whether replicas share chunks: through a backend, or in the memory of one LMCache server."""
+        servers = [probe.replica.cache_server for probe in self.probes]
+        return self.has_backend or (len(servers) > 1 and None not in servers and len(set(servers)) == 1)
+
+    def long_prompt(self) -> str:
+        """A fresh prompt of the measured length."""
+        return self.prompts.fresh(self._long_words)
+
+    def short_prompt(self) -> str:
+        """A fresh prompt of the traffic's length."""
+        return self.prompts.fresh(self._short_words)
+
+    def chunks(self, prompt_tokens: int) -> int:
+        """Whole LMCache chunks in a prompt."""
+        return full_chunk_tokens(prompt_tokens, self.target.chunk_size) // self.target.chunk_size
+
+    def contents(self) -> Contents:
+        """What the backend holds now.
+
+        Raises:
+            HarnessError: there is no backend that the target can reach into.
+        """
+        if self.target.backend is None:
+            raise HarnessError(f"a backend of type {self.target.backend_type} cannot be looked into from here")
+        return self.target.backend.contents()
+
+    def expected_entries(self, prompt_tokens: int, contents: Contents) -> int:
+        """Objects that storing a fresh prompt adds to the backend."""
+        return self.chunks(prompt_tokens) * contents.entries_per_chunk * self.workers
+
+    @property
+    def workers(self) -> int:
+        """Workers of a replica, each of which stores its own part of a chunk."""
+        return engine_facts(self.probes[0].replica, "replica", self.target.secrets).world_size
+
+    def store(self, probe: Probe, prompt: str, *, max_tokens: int | None = None) -> Pass:
+        """Send a fresh prompt and wait until the backend has what the replica logged as stored.
+
+        The log line comes when the chunks are handed to the client of the backend, which goes on sending them.
+        """
+        before = self._peek()
+        sent = probe.store(prompt, max_tokens=max_tokens or self.options.answer_tokens)
+        if before is None:
+            return sent
+        wanted = (before.entries or 0) + self.expected_entries(sent.prompt_tokens, before)
+        sizes: list[int] = []
+
+        def taken_in() -> bool | Pending:
+            now = self._peek()
+            if now is None or (now.entries is not None and now.entries >= wanted):
+                return True
+            sizes.append(now.size_bytes if now.entries is None else now.entries)
+            quiet = sizes[-_SETTLED_POLLS:] == [sizes[-1]] * _SETTLED_POLLS
+            return quiet or Pending(f"{now.entries} entries of {wanted}, {now.size_bytes} bytes")
+
+        with suppress(WaitTimeoutError):  # what is missing then shows as missing hits
+            wait_for(
+                taken_in,
+                timeout=_SETTLE_TIMEOUT_S,
+                delay=_SETTLE_DELAY_S,
+                describe="the backend to take in what was stored",
+                clock=self.clock,
+            )
+        return sent
+
+    def _peek(self) -> Contents | None:
+        """The backend's contents, or None where they cannot be read: the check of its growth reports why."""
+        try:
+            return self.contents() if self.target.backend else None
+        except (HarnessError, OSError):
+            return None
+
+    def facts(self) -> tuple[ReplicaFacts, ...]:
+        """How every engine was started, the baseline last, without secrets."""
+        hidden = [secret for target in self._targets for secret in target.secrets]
+        facts = [engine_facts(replica, "replica", hidden) for replica in self.target.replicas]
+        if self.baseline:
+            facts.append(engine_facts(self.baseline.replica, "baseline", hidden))
+        return tuple(facts)
+
+
+def engine_facts(replica: Replica, role: str, hidden: Sequence[str]) -> ReplicaFacts:
+    """How one engine was started, with the `hidden` values replaced."""
+    return ReplicaFacts(
+        name=replica.name,
+        role=role,
+        arguments=tuple(redact(argument, hidden) for argument in replica.arguments),
+        environment={
+            name: redact(value, hidden)
+            for name, value in sorted(replica.environment.items())
+            if name.startswith(_TELLING)
+        },
+        cache_server=replica.cache_server,
+    )
+
+
+def _argued_context(replica: Replica) -> int | None:
+    value = engine_facts(replica, "replica", ()).option("max-model-len")
+    return int(value) if value and value.isdecimal() else None

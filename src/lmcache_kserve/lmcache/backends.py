@@ -1,0 +1,183 @@
+"""What the harness knows about each remote backend: how to look into it and what its LMCache client can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import s3
+from lmcache_kserve.target import Contents
+
+_TIMEOUT_SECONDS = 5.0
+
+
+class Source(Enum):
+    """What says how much a backend holds."""
+
+    REDIS = auto()
+    """The server's own count of keys and bytes."""
+    FILES = auto()
+    """The files in the folder that the replicas share."""
+    BUCKET = auto()
+    """The list of the bucket's objects."""
+    MOONCAKE = auto()
+    """The metrics of Mooncake's master."""
+    MEMORY = auto()
+    """The memory of the server's process: it cannot be asked."""
+    NOTHING = auto()
+    """Nothing that the harness knows of."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendTraits:
+    """How a type of remote backend behaves in LMCache 0.5.6.
+
+    Attributes:
+        client_reconnects: LMCache finds the backend again after a restart.
+        source: what says how many objects it holds.
+        entrance: label `lmcache-kserve/part` of the pods that clients connect to; empty where all pods are alike.
+    """
+
+    client_reconnects: bool
+    source: Source
+    entrance: str = ""
+
+
+PART_LABEL = "lmcache-kserve/part"
+"""What tells the pods of a backend with several workloads apart."""
+
+TRAITS = {
+    # redis:// stores kv_bytes and metadata apart; redis-py reconnects with the next command.
+    "redis": BackendTraits(client_reconnects=True, source=Source.REDIS),
+    "valkey": BackendTraits(client_reconnects=True, source=Source.REDIS),
+    # Clients know the proxy alone, which leads to the master of the moment.
+    "redis-sentinel": BackendTraits(client_reconnects=True, source=Source.REDIS, entrance="proxy"),
+    # lm:// keeps one socket for ever, and its protocol has no command that lists.
+    "lmcache-server": BackendTraits(client_reconnects=False, source=Source.MEMORY),
+    # A file for each chunk; there is no connection to lose.
+    "filesystem": BackendTraits(client_reconnects=True, source=Source.FILES),
+    # RDMA alone: not run by this project. What it holds it says in numbers of its own, and its memory is taken at once.
+    "infinistore": BackendTraits(client_reconnects=False, source=Source.NOTHING),
+    # Whatever LMCache knows.
+    "custom": BackendTraits(client_reconnects=False, source=Source.NOTHING),
+    # An object for each chunk; a client that failed three times in a row does not try again.
+    "s3": BackendTraits(client_reconnects=False, source=Source.BUCKET),
+    # An object for each chunk; clients and stores join a new master by themselves.
+    "mooncake": BackendTraits(client_reconnects=True, source=Source.MOONCAKE),
+}
+
+METRICS_PORT = "metrics"
+"""Name of the container port with a backend's Prometheus metrics."""
+
+CHUNK_FILES = "*.data"
+"""Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
+
+
+MULTIPROCESS = frozenset({"redis", "valkey", "redis-sentinel", "filesystem", "s3"})
+"""Backends that LMCache's server has an adapter for; the chart's mp_server.py attaches a restarted Redis anew."""
+
+
+def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
+    """The traits of a backend type in an `lmcache.mode`.
+
+    Raises:
+        HarnessError: the harness cannot verify this type.
+    """
+    known = TRAITS.keys() & MULTIPROCESS if mode == "multiprocess" else TRAITS.keys()
+    if backend_type not in known:
+        raise HarnessError(
+            f"remoteBackend.type={backend_type} cannot be verified with lmcache.mode={mode}; the harness knows none, "
+            f"{', '.join(sorted(known))}"
+        )
+    return TRAITS[backend_type]
+
+
+def file_contents(folder: Path) -> Contents:
+    """Count the chunks in a folder that the replicas share.
+
+    Raises:
+        HarnessError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise HarnessError(f"there is no folder {folder}: did any replica start with remoteBackend.type=filesystem?")
+    sizes = [file.stat().st_size for file in folder.glob(CHUNK_FILES)]
+    return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
+
+
+def bucket_contents(url: str, region: str, environment: Mapping[str, str]) -> Contents:
+    """List a bucket.
+
+    Args:
+        url: `https://bucket.host[:port]`.
+        region: its region.
+        environment: holds the credentials.
+
+    Raises:
+        HarnessError: it cannot be listed.
+    """
+    try:
+        entries, size = s3.count(url, region, environment)
+    except OSError as error:
+        raise HarnessError(f"cannot list the bucket at {url}: {error}") from error
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)
+
+
+def mooncake_contents(metrics_url: str) -> Contents:
+    """Read the objects and bytes that a Mooncake master knows of.
+
+    Raises:
+        HarnessError: the page cannot be read, or lacks the numbers.
+    """
+    try:
+        response = httpx2.get(metrics_url, timeout=_TIMEOUT_SECONDS, trust_env=False)
+        response.raise_for_status()
+    except httpx2.HTTPError as error:
+        raise HarnessError(f"cannot read {metrics_url} of Mooncake's master: {error}") from error
+    numbers = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+        if not sample.labels
+    }
+    try:
+        entries, size = numbers["master_key_count"], numbers["master_allocated_bytes"]
+    except KeyError as error:
+        raise HarnessError(f"{metrics_url} has no {error.args[0]}: is it Mooncake's master?") from error
+    return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=1)
+
+
+def redis_contents(url: str, *, username: str | None, password: str | None, entries_per_chunk: int = 2) -> Contents:
+    """Count the keys and bytes of a Redis or Valkey server.
+
+    Args:
+        url: `redis://host:port/database` or `rediss://`, without credentials.
+        username: user to log in as, or None for the default one.
+        password: its password, or None for a server without one.
+        entries_per_chunk: keys that one chunk of one worker adds.
+
+    Raises:
+        HarnessError: the server cannot be reached or refuses the credentials.
+    """
+    address = urlsplit(url)
+    client = redis.Redis.from_url(
+        f"{address.scheme}://{address.netloc}{address.path}",
+        username=username,
+        password=password,
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+    )
+    try:
+        with client:
+            entries = client.dbsize()
+            memory = client.info("memory")
+    except redis.RedisError as error:
+        raise HarnessError(f"cannot read the backend at {address.netloc}: {error}") from error
+    return Contents(
+        entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=entries_per_chunk
+    )

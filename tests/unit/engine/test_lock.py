@@ -1,0 +1,27 @@
+import subprocess
+from pathlib import Path
+
+from lmcache_kserve.engine.lock import Exclusive
+
+
+def test_a_free_folder_is_locked_without_waiting_again_and_again(tmp_path: Path) -> None:
+    waited: list[str] = []
+
+    for _ in range(2):
+        with Exclusive(tmp_path / "cache" / "folder", waiting=lambda: waited.append("once")):
+            assert (tmp_path / "cache" / "folder.lock").exists()
+
+    assert waited == []
+
+
+def test_a_program_that_inherited_the_lock_holds_it_until_its_end(tmp_path: Path) -> None:
+    with Exclusive(tmp_path / "folder", waiting=lambda: None) as lock:
+        outliving = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=(lock.descriptor,))
+    waited: list[int | None] = []
+
+    def end_it() -> None:
+        waited.append(outliving.poll())
+        outliving.communicate()
+
+    with Exclusive(tmp_path / "folder", waiting=end_it):
+        assert waited == [None]

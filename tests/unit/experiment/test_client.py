@@ -1,0 +1,157 @@
+import json
+import time
+from typing import Any
+
+import pytest
+from fake_release import Behaviour, Handler, frames, serving
+
+from lmcache_kserve.experiment.client import (
+    CompletionClient,
+    Model,
+    RequestError,
+    StatusError,
+    StreamError,
+    UnreachableError,
+)
+
+
+def answering(lines: list[str]) -> Behaviour:
+    return lambda handler, _: handler.stream(lines)
+
+
+def complete(behaviour: Behaviour, **options: Any) -> Any:
+    with serving(behaviour, **options) as server, CompletionClient(server.url, model="tiny") as client:
+        return client.complete("a prompt", request_id="lmk-1", max_tokens=4)
+
+
+def test_an_answer_is_put_together_from_its_frames_with_the_servers_own_token_count() -> None:
+    answer = complete(answering(frames("one two three", prompt_tokens=3210)))
+
+    assert answer.text == "one two three "
+    assert answer.prompt_tokens == 3210
+    assert answer.status == 200
+    assert answer.request_id == "lmk-1"
+
+
+def test_a_request_asks_for_exactly_as_many_tokens_at_temperature_zero_and_carries_its_id() -> None:
+    seen: dict[str, Any] = {}
+
+    def behaviour(handler: Handler, body: dict[str, Any]) -> None:
+        seen.update(body, header=handler.headers["X-Request-Id"], path=handler.path)
+        handler.stream(frames("one", prompt_tokens=2))
+
+    complete(behaviour)
+
+    assert seen == {
+        "model": "tiny",
+        "prompt": "a prompt",
+        "max_tokens": 4,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "header": "lmk-1",
+        "path": "/v1/completions",
+    }
+
+
+def test_the_clock_stops_at_the_first_text_not_at_headers_or_an_empty_frame() -> None:
+    pause = 0.3
+
+    def behaviour(handler: Handler, _: dict[str, Any]) -> None:
+        empty, first, *rest = frames("one two", prompt_tokens=2)
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.chunk(f"{empty}\n\n".encode())
+        time.sleep(pause)  # a pause of the engine, which is what is measured
+        handler.chunk(f"{first}\n\n".encode())
+        time.sleep(pause)
+        for line in rest:
+            handler.chunk(f"{line}\n\n".encode())
+        handler.chunk(b"")
+
+    answer = complete(behaviour)
+
+    assert pause <= answer.ttft_s
+    assert answer.ttft_s + pause / 2 <= answer.total_s  # whoever reads may be late
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (frames("", prompt_tokens=2), "ended without a token"),
+        (frames("one", prompt_tokens=2)[:-1], "broke off before its end"),
+        ([*frames("one", prompt_tokens=2)[:-2], "data: [DONE]"], "told no usage.prompt_tokens"),
+        (['data: {"error": {"message": "engine died"}}', "data: [DONE]"], "engine died"),
+        (["data: {not json", "data: [DONE]"], "a frame is not JSON"),
+    ],
+    ids=["no token", "broken off", "no usage", "error frame", "not JSON"],
+)
+def test_a_stream_that_breaks_its_promise_is_an_error(lines: list[str], reason: str) -> None:
+    with pytest.raises(StreamError, match=reason) as caught:
+        complete(answering(lines))
+
+    assert caught.value.request_id == "lmk-1"
+
+
+def test_a_token_without_text_is_a_token() -> None:
+    lines = [
+        'data: {"choices": [{"text": ""}]}',
+        'data: {"choices": [], "usage": {"prompt_tokens": 300, "completion_tokens": 1}}',
+        "data: [DONE]",
+    ]
+    answer = complete(answering(lines))
+
+    assert (answer.text, answer.prompt_tokens) == ("", 300)
+    assert 0 < answer.ttft_s <= answer.total_s
+
+
+def test_comments_and_blank_lines_of_a_stream_are_passed_over() -> None:
+    assert complete(answering([": keep-alive", "", *frames("one", prompt_tokens=2)])).text == "one "
+
+
+def test_an_http_error_tells_its_status_and_shows_the_servers_words() -> None:
+    with pytest.raises(StatusError, match="HTTP 404; is 'tiny' the served model name") as caught:
+        complete(lambda handler, _: handler.reply(404, b"no such model"))
+
+    assert caught.value.status == 404
+    assert caught.value.__notes__ == ["no such model"]
+
+
+def test_a_connection_cut_in_mid_stream_is_seen_as_a_replica_that_died() -> None:
+    def behaviour(handler: Handler, _: dict[str, Any]) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.chunk(f"{frames('one', prompt_tokens=2)[1]}\n\n".encode())
+        handler.close_connection = True
+        handler.connection.shutdown(2)
+
+    with pytest.raises(UnreachableError, match="request lmk-1"):
+        complete(behaviour)
+
+
+def test_a_refused_connection_is_not_retried() -> None:
+    with serving(answering([])) as server:
+        url = server.url
+
+    with CompletionClient(url, model="tiny") as client, pytest.raises(RequestError):
+        client.complete("a prompt", request_id="lmk-1", max_tokens=4)
+
+
+def test_a_proxy_from_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+
+    assert complete(answering(frames("one", prompt_tokens=2))).status == 200
+
+
+@pytest.mark.parametrize("context", [4096, None])
+def test_the_list_of_models_tells_the_context_length_where_the_server_does(context: int | None) -> None:
+    with serving(answering([]), context=context) as server, CompletionClient(server.url, model="tiny") as client:
+        assert client.models() == (Model("tiny", context),)
+
+
+def test_the_fakes_frames_are_what_the_tests_take_them_for() -> None:
+    assert json.loads(frames("one", prompt_tokens=2)[1].removeprefix("data: ")) == {"choices": [{"text": "one "}]}

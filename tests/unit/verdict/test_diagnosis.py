@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+from made_evidence import evidence, facts, log, pair
+
+from lmcache_kserve.evidence import Evidence, ReplicaFacts
+from lmcache_kserve.lmcache.logs import Lookup, RequestLog
+from lmcache_kserve.verdict.diagnosis import explain
+
+
+def causes(seen: Evidence, check: str = "cross-replica-hit") -> str:
+    return " | ".join(explain(seen, check))
+
+
+def test_a_healthy_release_has_nothing_to_explain() -> None:
+    assert causes(evidence()) == ""
+
+
+def test_a_missing_hash_seed_is_named_with_its_replica_and_value() -> None:
+    bare = ReplicaFacts(name="predictor-1", role="replica", arguments=facts("x").arguments, environment={})
+    seen = replace(evidence(), replicas=(facts("predictor-0"), bare))
+
+    assert "PYTHONHASHSEED is not set on predictor-1" in causes(seen)
+    assert 'set it to "0"' in causes(seen)
+
+
+def test_different_hash_seeds_are_named() -> None:
+    seen = replace(evidence(), replicas=(facts("predictor-0"), facts("predictor-1", PYTHONHASHSEED="1")))
+
+    assert "predictor-0 has 0, predictor-1 has 1" in causes(seen)
+
+
+def test_a_chunk_larger_than_the_prompt_names_the_value_to_change() -> None:
+    good = evidence()
+    seen = replace(good, subject=replace(good.subject, chunk_size=4096))
+
+    assert "lmcache.chunkSize is 4096 tokens and the prompt only has 3000" in causes(seen)
+
+
+def test_a_missing_connector_argument_is_named() -> None:
+    bare = replace(facts("predictor-0"), arguments=("vllm", "serve"))
+
+    assert "predictor-0 runs without --kv-transfer-config" in causes(replace(evidence(), replicas=(bare,)))
+
+
+def test_a_connector_other_than_lmcaches_is_named() -> None:
+    other = replace(facts("predictor-0"), arguments=("--kv-transfer-config", '{"kv_connector":"NixlConnector"}'))
+
+    assert "a KV connector other than LMCache's" in causes(replace(evidence(), replicas=(other,)))
+
+
+def test_a_backend_that_refuses_connections_is_named_with_its_address() -> None:
+    text = "LMCache WARNING: Remote connection failed in contains: Error 111 connecting to 127.0.0.1:1. Refused."
+    seen = replace(evidence(), logs=(log("predictor-0", text),))
+
+    for check in ("cross-replica-hit", "clean-logs", "backend-grew"):
+        assert "predictor-0 cannot reach 127.0.0.1:1" in causes(seen, check)
+        assert "remoteBackend.redis" in causes(seen, check)
+
+
+def test_the_values_of_a_backend_are_named_as_the_chart_spells_them() -> None:
+    good = evidence()
+    refused = log("predictor-0", "LMCache WARNING: Error 111 connecting to 127.0.0.1:1. Refused.")
+    seen = replace(good, subject=replace(good.subject, backend_type="lmcache-server"), logs=(refused,))
+
+    assert "(remoteBackend.lmcacheServer)" in causes(seen)
+
+
+def test_a_refusal_of_asyncio_is_understood_too() -> None:
+    text = "ConnectionRefusedError: [Errno 111] Connect call failed ('10.0.0.7', 65432)"
+
+    assert "cannot reach 10.0.0.7:65432" in causes(replace(evidence(), logs=(log("predictor-0", text),)))
+
+
+def test_a_backend_that_answers_too_late_is_named_with_its_timeout() -> None:
+    text = "LMCache WARNING: batched put error: Timeout reading from 127.0.0.1:38917"
+    seen = replace(evidence(), logs=(log("predictor-0", text),))
+
+    assert "remoteBackend.redis.timeouts.commandSeconds" in causes(seen)
+    assert "remoteBackend.redis.timeouts.commandSeconds" in causes(seen, "clean-logs")
+
+
+def test_a_provoked_refusal_explains_nothing() -> None:
+    seen = replace(evidence(), logs=(log("predictor-0", "Connection refused", at=305),))
+
+    assert causes(seen) == ""
+
+
+def test_prompts_that_were_looked_up_but_never_stored_are_named() -> None:
+    unstored = RequestLog(Lookup(3000, 0), 0, None)
+    pairs = tuple(replace(pair(index), cold=replace(pair(index).cold, log=unstored)) for index in range(2))
+
+    assert "no 'Stored' line" in causes(replace(evidence(), pairs=pairs))
+
+
+def test_a_log_without_any_line_of_lmcache_is_named() -> None:
+    pairs = tuple(replace(pair(index), cold=replace(pair(index).cold, log=RequestLog())) for index in range(2))
+
+    assert "lmcache.logLevel" in causes(replace(evidence(), pairs=pairs))
+
+
+def test_replicas_of_different_parallel_sizes_are_named() -> None:
+    wide = replace(facts("predictor-1"), arguments=(*facts("x").arguments, "--tensor-parallel-size=2"))
+
+    assert "predictor-1 has 2" in causes(replace(evidence(), replicas=(facts("predictor-0"), wide)))
+
+
+def test_a_single_replica_is_named() -> None:
+    assert "predictor.replicas" in causes(replace(evidence(), replicas=(facts("predictor-0"),)))
+
+
+def test_an_lmcache_that_could_not_start_is_named() -> None:
+    seen = replace(evidence(), logs=(log("predictor-0", "ValueError: No adapter found for URL: foo://x"),))
+
+    assert "LMCache could not start on predictor-0" in causes(seen)
