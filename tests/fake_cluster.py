@@ -54,7 +54,7 @@ def inference_service(**changes: Any) -> Manifest:
                 "annotations", {"lmcache-kserve/remote-backend": "redis", "lmcache-kserve/mode": "in-process"}
             ),
         },
-        "spec": {"predictor": {"minReplicas": 2}},
+        "spec": {"predictor": {"minReplicas": 2, "model": {"runtime": SERVICE}}},
         "status": {
             "observedGeneration": 1,
             "conditions": changes.get(
@@ -144,6 +144,9 @@ class FakeCluster:
         self.requests: list[str] = []
         self.objects: dict[str, dict[str, Manifest]] = {
             "inferenceservices": {SERVICE: inference_service()},
+            "servingruntimes": {
+                SERVICE: {"metadata": {"name": SERVICE, "labels": {"helm.sh/chart": "lmcache-kserve-0.2.0"}}}
+            },
             "pods": {},
             "configmaps": {
                 "demo-lmcache-kserve-lmcache": {

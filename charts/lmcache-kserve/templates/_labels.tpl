@@ -14,8 +14,8 @@ app.kubernetes.io/component: {{ .component }}
 
 {{/*
 All labels of an object; the user's commonLabels are added, but cannot replace the chart's own.
-KServe copies the labels of an InferenceService to its pods, where a chart version would restart every replica with
-each new chart: so no label names the chart's version.
+The chart's version is not among them: KServe copies the labels of an InferenceService to its pods, and each new chart
+would restart every replica.
 Input: dict "context" $ "component" "remote-backend", optional "extra" dict.
 */}}
 {{- define "lmcache-kserve.labels" -}}
@@ -24,6 +24,15 @@ Input: dict "context" $ "component" "remote-backend", optional "extra" dict.
 {{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" .context.Chart.Name -}}
 {{- merge $own (default dict .extra) .context.Values.commonLabels | toYaml -}}
+{{- end }}
+
+{{/*
+The chart's name and version, for the standard label helm.sh/chart. The ServingRuntime alone carries this label: KServe
+copies none of the labels in its metadata, and `lmcache-kserve verify` reads the version there.
+Input: $.
+*/}}
+{{- define "lmcache-kserve.labels.chart" -}}
+{{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{/*

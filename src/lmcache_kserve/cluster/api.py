@@ -52,6 +52,7 @@ SECRETS = Resource("/api/v1", "", "secrets")
 DEPLOYMENTS = Resource("/apis/apps/v1", "apps", "deployments")
 STATEFUL_SETS = Resource("/apis/apps/v1", "apps", "statefulsets")
 INFERENCE_SERVICES = Resource("/apis/serving.kserve.io/v1beta1", "serving.kserve.io", "inferenceservices")
+SERVING_RUNTIMES = Resource("/apis/serving.kserve.io/v1alpha1", "serving.kserve.io", "servingruntimes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, Api, NotFoundError, Object
+from lmcache_kserve.chart.contract import (
+    BACKEND_ANNOTATION,
+    BACKEND_COMPONENT,
+    CACHE_SERVER_COMPONENT,
+    CHART_LABEL,
+    COMPONENT_LABEL,
+    INSTANCE_LABEL,
+    MODE_ANNOTATION,
+    SERVER_CONTAINER,
+    chart_version,
+)
+from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, SERVING_RUNTIMES, Api, NotFoundError, Object
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache.settings import SERVER_CONTAINER
 
-INSTANCE_LABEL = "app.kubernetes.io/instance"
-COMPONENT_LABEL = "app.kubernetes.io/component"
-BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
-MODE_ANNOTATION = "lmcache-kserve/mode"
 _NEEDED_REPLICAS = 2
 
 
@@ -63,10 +69,18 @@ class Release:
         """The value of `lmcache.mode`."""
         return self._annotation(MODE_ANNOTATION)
 
-    @property
-    def chart_version(self) -> str | None:
-        """The chart's version, where its labels tell."""
-        return _label(self.service, "helm.sh/chart") or _label(self.service, "app.kubernetes.io/version")
+    def chart_version(self) -> str:
+        """The version of the chart, or `unknown` where the ServingRuntime does not tell.
+
+        Raises:
+            ForbiddenError: the account may not read the ServingRuntime.
+        """
+        name = self.service["spec"]["predictor"].get("model", {}).get("runtime", "")
+        try:
+            runtime = self.api.get(SERVING_RUNTIMES, str(name))
+        except NotFoundError:
+            return "unknown"
+        return chart_version(_label(runtime, CHART_LABEL)) or "unknown"
 
     def pods(self) -> list[Pod]:
         """The predictor's pods, by name."""
@@ -78,7 +92,7 @@ class Release:
 
     def backend_labels(self) -> Mapping[str, str]:
         """The labels of the backend's objects."""
-        return {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "remote-backend"}
+        return {INSTANCE_LABEL: self.name, COMPONENT_LABEL: BACKEND_COMPONENT}
 
     def pod(self, name: str) -> Pod:
         """One pod by name.
@@ -99,7 +113,7 @@ class Release:
 
     def _node_servers(self) -> list[Pod]:
         """The pods of the DaemonSet of mode multiprocess."""
-        labels = {INSTANCE_LABEL: self.name, COMPONENT_LABEL: "cache-server"}
+        labels = {INSTANCE_LABEL: self.name, COMPONENT_LABEL: CACHE_SERVER_COMPONENT}
         return [Pod(manifest) for manifest in self.api.list(PODS, labels=labels)]
 
     def ready_pods(self, *, at_least: int | None = None) -> Sequence[Pod]:

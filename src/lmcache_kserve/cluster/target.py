@@ -173,6 +173,7 @@ class ClusterTarget:
         self._api = api
         self._release = Release.find(api, release)
         self._pods = self._release.ready_pods()
+        self._chart_version = self._release.chart_version()
         self._server_secrets: Sequence[str] = ()
         self._invocations = [read_invocation(api, pod, PREDICTOR_CONTAINER) for pod in self._pods]
         self._servers = [self._find_server(pod) for pod in self._pods]
@@ -345,11 +346,10 @@ class ClusterTarget:
     def _read_versions(self) -> dict[str, str]:
         replica = self._replicas[0]
         versions = {
+            "chart": self._chart_version,
             "kubernetes": self._api.server_version(),
             "predictor image": str(replica.pod.container(PREDICTOR_CONTAINER)["image"]),
         }
-        if chart := self._release.chart_version:
-            versions["chart"] = chart
         if self._backend and (image := self._backend.image()):
             versions[f"{self.backend_type} image"] = image
         return versions

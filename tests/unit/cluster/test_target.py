@@ -178,6 +178,10 @@ def test_a_backend_left_at_zero_is_said_with_the_command_that_undoes_it(fake: Fa
         ("configmaps", "not allowed to get configmaps demo-lmcache-kserve-lmcache in namespace llm"),
         ("secrets", "not allowed to get secrets demo-lmcache-kserve-redis in namespace llm"),
         ("deployments", "not allowed to list deployments of the group apps in namespace llm"),
+        (
+            "servingruntimes",
+            f"not allowed to get servingruntimes of the group serving.kserve.io {SERVICE} in namespace llm",
+        ),
     ],
 )
 def test_a_missing_permission_is_named_by_verb_and_resource(
@@ -229,6 +233,23 @@ def test_the_live_pods_tell_how_the_release_was_configured(api: Api) -> None:
         assert target.versions["kubernetes"] == "v1.34.4"
         assert target.versions["predictor image"] == "lmcache-kserve/vllm-cpu:0.1.0"
         assert target.versions["redis image"] == "redis:8.2.1"
+
+
+def test_the_charts_version_is_read_where_the_chart_writes_it_and_not_the_harnesss(api: Api) -> None:
+    with ClusterTarget(api, "demo") as target:
+        assert target.versions["chart"] == "0.2.0"
+
+
+@pytest.mark.parametrize("labels", [{}, {"helm.sh/chart": "lmcache-kserve"}, None], ids=["none", "cut", "no runtime"])
+def test_a_chart_version_that_the_release_does_not_tell_is_said_to_be_unknown(
+    fake: FakeCluster, api: Api, labels: dict[str, str] | None
+) -> None:
+    if labels is None:
+        fake.objects["servingruntimes"].clear()
+    else:
+        fake.objects["servingruntimes"][SERVICE]["metadata"]["labels"] = labels
+    with ClusterTarget(api, "demo") as target:
+        assert target.versions["chart"] == "unknown"
 
 
 def test_kserves_own_server_has_its_openai_routes_elsewhere(fake: FakeCluster, api: Api) -> None:

@@ -1,0 +1,52 @@
+"""The names that the chart writes and the harness reads: labels, annotations, components, containers and ports.
+
+The chart's templates write each name; tests/chart/test_contract.py finds each name in what they render.
+"""
+
+CHART = "lmcache-kserve"
+"""The chart's name in its Chart.yaml."""
+
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+"""Label of every object: the name of the Helm release."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+"""Label of every object: the part of the release that it belongs to, as below."""
+
+PREDICTOR_COMPONENT = "predictor"
+BACKEND_COMPONENT = "remote-backend"
+CACHE_SERVER_COMPONENT = "cache-server"
+"""The DaemonSet of LMCache servers in mode multiprocess."""
+
+PART_LABEL = "lmcache-kserve/part"
+"""Label of the pods of a backend that has several workloads: which workload a pod belongs to."""
+
+PROXY_PART = "proxy"
+"""The part of redis-sentinel that clients connect to."""
+
+CHART_LABEL = "helm.sh/chart"
+"""Label of the ServingRuntime: the chart's name and version, `lmcache-kserve-0.2.0`.
+
+KServe copies the labels of an InferenceService to the pods, where a new version would restart them. KServe copies only
+the labels in a ServingRuntime's spec.
+"""
+
+BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
+"""Annotation of the InferenceService: the value of `remoteBackend.type`."""
+
+MODE_ANNOTATION = "lmcache-kserve/mode"
+"""Annotation of the InferenceService: the value of `lmcache.mode`, or `none` while LMCache is off."""
+
+PREDICTOR_CONTAINER = "kserve-container"
+"""The container that serves the model; KServe looks for this name."""
+
+SERVER_CONTAINER = "lmcache-server"
+"""The container that runs `lmcache server`, in the predictor's pod or in a pod of the node."""
+
+METRICS_PORT = "metrics"
+"""The container port with a backend's Prometheus metrics."""
+
+
+def chart_version(label: str | None) -> str | None:
+    """The version in a value of `CHART_LABEL`; None where the value names no version of this chart."""
+    name, _, version = (label or "").partition(f"{CHART}-")
+    return version.replace("_", "+") if version and not name else None

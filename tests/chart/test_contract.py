@@ -1,0 +1,108 @@
+"""The names that chart and harness share: the chart renders each of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHART, Render
+
+from lmcache_kserve.chart import contract
+from lmcache_kserve.chart.manifests import Manifest, Manifests, sidecars
+
+RELEASES: tuple[dict[str, Any], ...] = (
+    {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}},
+    {
+        "remoteBackend": {"type": "redis"},
+        "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
+    },
+    {"remoteBackend": {"type": "mooncake"}, "runtime": {"image": {"repository": "example.com/engine", "tag": "1"}}},
+)
+"""Values that render every name between them."""
+
+
+@pytest.fixture(scope="module")
+def rendered(render: Render) -> list[Manifests]:
+    return [render(values) for values in RELEASES]
+
+
+def objects(rendered: list[Manifests]) -> Iterator[Manifest]:
+    for manifests in rendered:
+        yield from manifests
+
+
+def metadata(rendered: list[Manifests], field: str) -> set[tuple[str, str]]:
+    """Every label or annotation of an object or of its pods, with its value."""
+    found = set()
+    for manifest in objects(rendered):
+        template = manifest.get("spec", {}).get("template", {})
+        for part in (manifest["metadata"], template.get("metadata", {})):
+            found |= set(part.get(field, {}).items())
+    return found
+
+
+def containers(rendered: list[Manifests]) -> Iterator[Any]:
+    for manifests in rendered:
+        for _, spec in manifests.pod_specs():
+            yield from [*spec.get("containers", ()), *sidecars(spec)]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        (contract.INSTANCE_LABEL, "llm"),
+        (contract.COMPONENT_LABEL, contract.PREDICTOR_COMPONENT),
+        (contract.COMPONENT_LABEL, contract.BACKEND_COMPONENT),
+        (contract.COMPONENT_LABEL, contract.CACHE_SERVER_COMPONENT),
+        (contract.PART_LABEL, contract.PROXY_PART),
+    ],
+    ids="=".join,
+)
+def test_every_label_is_rendered(rendered: list[Manifests], label: tuple[str, str]) -> None:
+    assert label in metadata(rendered, "labels")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        (contract.BACKEND_ANNOTATION, "mooncake"),
+        (contract.MODE_ANNOTATION, "in-process"),
+        (contract.MODE_ANNOTATION, "multiprocess"),
+    ],
+    ids="=".join,
+)
+def test_every_annotation_is_rendered(rendered: list[Manifests], annotation: tuple[str, str]) -> None:
+    assert annotation in metadata(rendered, "annotations")
+
+
+@pytest.mark.parametrize("name", [contract.PREDICTOR_CONTAINER, contract.SERVER_CONTAINER])
+def test_every_container_is_rendered(rendered: list[Manifests], name: str) -> None:
+    assert name in {container["name"] for container in containers(rendered)}
+
+
+def test_the_port_with_metrics_is_rendered(rendered: list[Manifests]) -> None:
+    ports = [port["name"] for container in containers(rendered) for port in container.get("ports", ())]
+    assert contract.METRICS_PORT in ports
+
+
+def test_the_serving_runtime_alone_names_the_charts_version(rendered: list[Manifests]) -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["version"]
+    for manifest in objects(rendered):
+        label = manifest["metadata"]["labels"].get(contract.CHART_LABEL)
+        expected = version if manifest["kind"] == "ServingRuntime" else None
+        assert contract.chart_version(label) == expected, manifest["kind"]
+        assert contract.CHART_LABEL not in str(manifest.get("spec"))
+
+
+@pytest.mark.parametrize(
+    ("label", "version"),
+    [
+        ("lmcache-kserve-0.2.0", "0.2.0"),
+        ("lmcache-kserve-1.0.0-rc.1_build", "1.0.0-rc.1+build"),
+        ("other-0.2.0", None),
+        ("lmcache-kserve-", None),
+        (None, None),
+    ],
+)
+def test_a_version_is_read_from_the_label_of_this_chart_only(label: str | None, version: str | None) -> None:
+    assert contract.chart_version(label) == version
