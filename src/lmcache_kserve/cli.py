@@ -1,10 +1,9 @@
 """The command line: `lmcache-kserve`."""
 
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from lmcache_kserve.commands import demo as demo_run
 from lmcache_kserve.commands import faults as faults_run
 from lmcache_kserve.commands import verify as verify_run
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.secrets import redact_command
 
 app = typer.Typer(
     name="lmcache-kserve",
@@ -90,7 +90,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
         keep=keep,
         out=out,
         chart=chart,
-        command=_without_secrets(["lmcache-kserve", *sys.argv[1:]], given),
+        command=_command(),
     )
     with _reported(console, interrupted="everything that was started has been ended"):
         passed = demo_run.run(options, console=console)
@@ -127,7 +127,7 @@ def faults(
         secrets={},
         out=out,
         keep=keep,
-        command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
+        command=_command(),
     )
     with _reported(console, interrupted="everything that was started has been ended"):
         passed = faults_run.run(options, console=console)
@@ -169,7 +169,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
         prompt_tokens=prompt_tokens,
         faults=faults,
         out=out,
-        command=shlex.join(["lmcache-kserve", *sys.argv[1:]]),
+        command=_command(),
     )
     with _reported(console, interrupted="a backend that was stopped has been started again"):
         passed = verify_run.run(options, console=console)
@@ -194,14 +194,9 @@ def _parse_secrets(arguments: Sequence[str]) -> dict[str, dict[str, str]]:
     return secrets
 
 
-def _without_secrets(words: Sequence[str], secrets: Mapping[str, Mapping[str, str]]) -> str:
-    """The command line for the report, its secrets replaced by `***`."""
-    command = shlex.join(words)
-    for value in sorted(
-        (value for data in secrets.values() for value in data.values() if value), key=len, reverse=True
-    ):
-        command = command.replace(value, "***")
-    return command
+def _command() -> tuple[str, ...]:
+    """The words of the command line, for the report."""
+    return redact_command(["lmcache-kserve", *sys.argv[1:]])
 
 
 @contextmanager

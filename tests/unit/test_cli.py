@@ -1,13 +1,17 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from lmcache_kserve.cli import app
-from lmcache_kserve.commands import conclusion, demo, verify
+from lmcache_kserve.commands import conclusion, demo, faults, verify
 from lmcache_kserve.errors import HarnessError
+
+SECRET = "hunter's 2"  # noqa: S105 - of no server; with what a shell and JSON have to quote
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -38,20 +42,50 @@ def test_a_secret_of_another_form_is_refused(argument: str, complaint: str) -> N
     assert complaint in " ".join(output.split())
 
 
-def test_secrets_reach_the_run_but_not_the_reported_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[demo.Options] = []
+def recorded(monkeypatch: pytest.MonkeyPatch, module: ModuleType, *arguments: str) -> Any:
+    """The options that a command is run with."""
+    seen: list[Any] = []
 
-    def recorded(options: demo.Options, **_: object) -> bool:
+    def run(options: Any, **_: object) -> bool:
         seen.append(options)
         return True
 
-    monkeypatch.setattr(demo, "run", recorded)
+    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr("sys.argv", ["lmcache-kserve", *arguments])
+    code, output = invoke(*arguments)
+    assert code == 0, output
+    return seen[0]
+
+
+def test_secrets_reach_the_run_but_not_the_reported_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_value")
     arguments = ["demo", "--secret", "redis-auth/password=pa=ss", "--secret", "hf-secret/HF_TOKEN"]
-    monkeypatch.setattr("sys.argv", ["lmcache-kserve", *arguments])
-    assert invoke(*arguments)[0] == 0
-    assert seen[0].secrets == {"redis-auth": {"password": "pa=ss"}, "hf-secret": {"HF_TOKEN": "hf_value"}}
-    assert seen[0].command.endswith("--secret redis-auth/password=*** --secret hf-secret/HF_TOKEN")
+    options = recorded(monkeypatch, demo, *arguments)
+    assert options.secrets == {"redis-auth": {"password": "pa=ss"}, "hf-secret": {"HF_TOKEN": "hf_value"}}
+    assert options.command[2:] == ("--secret", "redis-auth/password=***", "--secret", "hf-secret/HF_TOKEN")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (demo, ("demo", "--secret", f"redis-auth/password={SECRET}")),
+        (demo, ("demo", "--set", f"remoteBackend.redis.auth.password={SECRET}")),
+        (demo, ("demo", f"--set=huggingFace.token={SECRET},remoteBackend.type=redis")),
+        (faults, ("faults", "--out", "out", "--set", f"remoteBackend.type=redis,huggingFace.token={SECRET}")),
+    ],
+)
+def test_no_secret_is_in_the_reported_command(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, arguments: tuple[str, ...]
+) -> None:
+    command = recorded(monkeypatch, module, *arguments).command
+    assert "hunter" not in str(command)
+    assert command[:2] == ("lmcache-kserve", arguments[0])
+
+
+def test_no_secret_is_in_the_message_about_values_that_do_not_fit() -> None:
+    _, output = invoke("demo", "--set", f"remoteBackend.redis.auth.password={SECRET}", "--set", "no.such=value")
+    assert "no.such=value" in " ".join(output.split())
+    assert "hunter" not in output
 
 
 def test_too_few_pairs_are_refused() -> None:

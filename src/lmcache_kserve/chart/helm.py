@@ -14,6 +14,7 @@ import platformdirs
 
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.secrets import redact_command
 
 DEFAULT_KUBE_VERSION = "1.34.0"
 """What a chart sees as the cluster's version; explicit, because each Helm release brings another default."""
@@ -41,7 +42,7 @@ class HelmError(HarnessError):
         super().__init__(message)
         self.argv = tuple(argv)
         self.stderr = stderr
-        self.add_note(f"command: {shlex.join(argv)}")
+        self.add_note(f"command: {shlex.join(redact_command(argv))}")
 
 
 @dataclass(frozen=True, slots=True)

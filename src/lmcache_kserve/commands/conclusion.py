@@ -1,5 +1,7 @@
 """What every run of the proof ends with, wherever the release runs: verdict, report and table."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +25,13 @@ def prepare(out: Path) -> None:
 
 
 def conclude(  # noqa: PLR0913 - what a report is made of, by name
-    evidence: Evidence, *, pairs: int, out: Path | None, command: str, values_digest: str | None, console: Console
+    evidence: Evidence,
+    *,
+    pairs: int,
+    out: Path | None,
+    command: Sequence[str],
+    values_digest: str | None,
+    console: Console,
 ) -> bool:
     """Judge the evidence, write the report, print its table, and return whether every check passed.
 
@@ -31,12 +39,12 @@ def conclude(  # noqa: PLR0913 - what a report is made of, by name
         evidence: what the experiment saw.
         pairs: the measured pairs that were asked for; fewer than the usual number are then enough.
         out: the report's folder, or None for no report.
-        command: the command line, for the report.
+        command: the words of the command line, for the report; without secrets.
         values_digest: what identifies the chart's values, where they are known.
         console: where the table goes.
     """
     checks = judge(evidence, Thresholds(pairs=min(pairs, Thresholds().pairs)))
-    made = report.make(evidence, checks, command=command, chart_values_digest=values_digest)
+    made = report.make(evidence, checks, command=shlex.join(command), chart_values_digest=values_digest)
     if out:
         report.write(made, out)
         console.print(f"report: {out / 'report.html'}")

@@ -19,6 +19,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.experiment.bench import Options as Measurements
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.local.target import LocalTarget
+from lmcache_kserve.secrets import redact_command
 
 _MODEL_STAND_IN = "model"
 """Stands for the model's path in the first render, which only checks the values."""
@@ -43,7 +44,7 @@ class Options:
     keep: bool
     out: Path | None
     chart: Path | None
-    command: str
+    command: tuple[str, ...]
 
 
 def run(options: Options, *, console: Console) -> bool:
@@ -80,7 +81,7 @@ def run(options: Options, *, console: Console) -> bool:
             evidence,
             pairs=options.pairs,
             out=options.out,
-            command=options.command,
+            command=redact_command(options.command, targets[0].secrets),
             values_digest=renderer.values_digest(),
             console=console,
         )

@@ -1,6 +1,7 @@
 """`lmcache-kserve faults`: every backend under every fault, on this machine."""
 
 import json
+import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.report import fault_table
 from lmcache_kserve.report.fault_table import FaultRow
+from lmcache_kserve.secrets import redact_command
 
 BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "mooncake")
 """Those with a server that runs on a machine without RDMA: `remoteBackend.type`. A folder has none, nor has `none`."""
@@ -57,7 +59,7 @@ class Options:
     secrets: Mapping[str, Mapping[str, str]]
     out: Path
     keep: Path | None
-    command: str
+    command: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def run(options: Options, *, console: Console) -> bool:
     clean_up_after_others(console)
     rows: list[FaultRow] = []
     versions: dict[str, str] = {}
+    command = options.command
     with run_folder() as folder, Stages(console) as stages:
         engine = ensure_engine(stages.update)
         model = make_test_model(engine, stages.update)
@@ -114,8 +117,9 @@ def run(options: Options, *, console: Console) -> bool:
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
+                command = redact_command(command, target.secrets)
             # After each backend: they take minutes, and the next may fail.
-            content = fault_table.document(rows, command=options.command, versions=versions, earlier=earlier)
+            content = fault_table.document(rows, command=shlex.join(command), versions=versions, earlier=earlier)
             (options.out / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
             (options.out / "faults.md").write_text(fault_table.markdown(content), encoding="utf-8")
     console.print(f"table: {options.out / 'faults.md'}")

@@ -13,6 +13,7 @@ from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.evidence import Evidence, ReplicaLog
 from lmcache_kserve.experiment.bench import Options as Measurements
 from lmcache_kserve.experiment.run import run_experiment
+from lmcache_kserve.secrets import redact_command
 
 _WARMUP_PAIRS = 1
 _TRAFFIC_INTERVAL_S = 1.0
@@ -33,7 +34,7 @@ class Options:
     prompt_tokens: int
     faults: bool
     out: Path | None
-    command: str
+    command: tuple[str, ...]
 
 
 def run(options: Options, *, console: Console) -> bool:
@@ -66,7 +67,7 @@ def run(options: Options, *, console: Console) -> bool:
         evidence,
         pairs=options.pairs,
         out=options.out,
-        command=options.command,
+        command=redact_command(options.command, target.secrets),
         values_digest=None,
         console=console,
     )

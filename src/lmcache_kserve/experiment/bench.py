@@ -10,7 +10,7 @@ from lmcache_kserve.evidence import Pass, ReplicaFacts, full_chunk_tokens
 from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.experiment.probe import Probe, request_ids
 from lmcache_kserve.experiment.prompts import PromptSource, words_for
-from lmcache_kserve.lmcache.logs import redact
+from lmcache_kserve.secrets import redact
 from lmcache_kserve.target import Contents, Replica, Target
 from lmcache_kserve.waiting import Clock, Pending, SystemClock, WaitTimeoutError, wait_for
 

@@ -7,17 +7,15 @@ and retrievals after them do not, and that a lookup found nothing is at DEBUG (t
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import quote
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from lmcache_kserve.target import LogLine
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-REDACTED = "***"
 # Source: lmcache/integration/vllm/vllm_v1_adapter.py.
 _STARTED = re.compile(
     r"LMCache initialized for role \S+ with version (?P<lmcache>[^\s,]+), vllm version (?P<vllm>[^\s,]+)"
@@ -226,14 +224,6 @@ def started_versions(lines: Iterable[LogLine]) -> dict[str, str]:
 def plain(text: str) -> str:
     """A log line without terminal colours."""
     return _ANSI.sub("", text)
-
-
-def redact(text: str, secrets: Sequence[str]) -> str:
-    """Replace each secret, raw and percent-encoded, by `***`."""
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for form in {secret, quote(secret, safe="")}:
-            text = text.replace(form, REDACTED)
-    return text
 
 
 def counter(page: str, name: str) -> float | None:

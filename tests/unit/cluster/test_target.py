@@ -507,7 +507,7 @@ def options(out: Path) -> verify.Options:
         prompt_tokens=2000,
         faults=True,
         out=out,
-        command="lmcache-kserve verify demo",
+        command=("lmcache-kserve", "verify", "demo"),
     )
 
 

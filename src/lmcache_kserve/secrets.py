@@ -1,0 +1,73 @@
+"""Masks secrets in everything that is printed or written: log lines, arguments, the command line of a report."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
+
+REDACTED = "***"
+
+_NAME = r"(?:(?:password|passwd|requirepass|masterauth|token|api[-_]?key)(?:\[\d+\])?|stringData\.[^=,]+)"
+"""Ends the name of a value that holds a secret. Names of Secrets and of their keys (`existingSecret`) are none."""
+
+_ASSIGNED = re.compile(rf"({_NAME})=(?:\{{[^}}]*\}}|(?:\\.|[^\\,}}])*)", re.IGNORECASE)
+"""An assignment in Helm's notation: a backslash takes a comma into the value, braces hold a list."""
+_LITERAL = re.compile(rf"({_NAME})=.*", re.IGNORECASE | re.DOTALL)
+_MEMBER = re.compile(rf'("{_NAME}"\s*:\s*)"(?:\\.|[^\\"])*"', re.IGNORECASE)
+_GIVEN = re.compile(r"^([^=]*)=.*", re.DOTALL)
+
+_PLACES = {
+    "--secret": (_GIVEN, rf"\1={REDACTED}"),
+    "--set": (_ASSIGNED, rf"\1={REDACTED}"),
+    "--set-string": (_ASSIGNED, rf"\1={REDACTED}"),
+    "--set-literal": (_LITERAL, rf"\1={REDACTED}"),
+    "--set-json": (_MEMBER, rf'\1"{REDACTED}"'),
+}
+"""By option: where in its value a secret stands, and what replaces it."""
+
+
+def redact(text: str, secrets: Sequence[str]) -> str:
+    """Replace each secret by `***`: raw, percent-encoded, and as a shell, JSON or Python quotes it."""
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, REDACTED)
+    return text
+
+
+def redact_command(words: Sequence[str], secrets: Sequence[str] = ()) -> tuple[str, ...]:
+    """Replace the secrets in a command's words by `***`; quote the words afterwards.
+
+    Args:
+        words: the command's words, the program first.
+        secrets: values to replace wherever they stand. The values of `--secret`, and of Helm's `--set` options where
+            their name is the name of a secret, are replaced without being known.
+    """
+    return tuple(redact(word, secrets) for word in _masked_by_name(words))
+
+
+def _masked_by_name(words: Sequence[str]) -> Iterator[str]:
+    place = None
+    for word in words:
+        option, equals, value = word.partition("=")
+        if place:
+            yield _masked(place, word)
+            place = None
+        elif equals and option in _PLACES:
+            yield f"{option}={_masked(option, value)}"
+        else:
+            yield word
+            place = word if word in _PLACES else None
+
+
+def _masked(option: str, value: str) -> str:
+    pattern, replacement = _PLACES[option]
+    return pattern.sub(replacement, value)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may be written, without quotation marks round it."""
+    yield secret
+    yield from (quote(secret, safe=safe) for safe in ("", "/"))
+    for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)):
+        yield quoted[1:-1]
+    yield secret.replace("'", "'\"'\"'")
