@@ -23,15 +23,37 @@ _HANDSHAKE_TIMEOUT_S = 10.0
 
 
 def _open(configuration: "Configuration", url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - it returns a WebSocket, whose `shutdown` has no type hints: strict mypy refuses to call it
-    """Open a websocket with the credentials and certificates of a client's configuration."""
+    """Open a websocket with the credentials and certificates of a client's configuration.
+
+    The client's own `create_websocket` knows no timeout: a server that does not answer would be waited for without end.
+    """
     from kubernetes.stream import ws_client  # noqa: PLC0415 - commands without a cluster should not wait for the import
+    from websocket import create_connection  # noqa: PLC0415 - as above
 
     untyped: Any = ws_client
-    return untyped.create_websocket(
-        configuration,
+    login = [f"{name}: {value}" for name, value in headers.items() if name == "authorization"]
+    options: dict[str, Any] = {"header": [*login, f"sec-websocket-protocol: {_PROTOCOL}"]}
+    websocket = create_connection(
         untyped.get_websocket_url(url),
-        {**headers, "sec-websocket-protocol": _PROTOCOL},
+        timeout=_HANDSHAKE_TIMEOUT_S,
+        sslopt=_tls(configuration),
+        **untyped.websocket_proxycare(options, configuration, url, headers),
     )
+    websocket.settimeout(None)
+    return websocket
+
+
+def _tls(configuration: "Configuration") -> dict[str, Any]:
+    """The settings of a client's configuration for TLS, as `websocket` names them."""
+    identity = {
+        "certfile": configuration.cert_file,
+        "keyfile": configuration.key_file,
+        "server_hostname": configuration.tls_server_name,
+    }
+    trust = {"ca_certs": configuration.ssl_ca_cert, "check_hostname": configuration.assert_hostname}
+    given = identity | trust if configuration.verify_ssl else identity
+    required = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
+    return {"cert_reqs": required} | {name: value for name, value in given.items() if value is not None}
 
 
 class _Channels:
