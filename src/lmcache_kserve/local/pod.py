@@ -253,19 +253,21 @@ class LocalPod:
                 return None
             return f"{process.name} ended with code {process.exit_code} before it was ready\n{process.log.tail()}"
 
+        checks = readiness.checks(
+            container,
+            rewriter=invocation.rewriter,
+            environment=invocation.environment,
+            directory=self._directory,
+        )
         try:
-            wait_for(
-                lambda: readiness.check(
-                    container,
-                    rewriter=invocation.rewriter,
-                    environment=invocation.environment,
-                    directory=self._directory,
-                ),
-                failed=failed,
-                timeout=max(readiness.patience_seconds, readiness.period_seconds),
-                delay=readiness.period_seconds,
-                describe=f"{self.plan.name}/{name} to be ready",
-            )
+            with checks as ready:
+                wait_for(
+                    ready,
+                    failed=failed,
+                    timeout=max(readiness.patience_s, readiness.period_s),
+                    delay=readiness.period_s,
+                    describe=f"{self.plan.name}/{name} to be ready",
+                )
         except WaitTimeoutError as error:
             error.add_note(self._logs[name].tail())
             raise

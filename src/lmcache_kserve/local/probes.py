@@ -2,7 +2,8 @@
 
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import httpx2
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.rewrite import LOOPBACK, Rewriter
 
-_DEFAULT_PERIOD_SECONDS = 10
-_DEFAULT_TIMEOUT_SECONDS = 1
+_DEFAULT_PERIOD_S = 10
+_DEFAULT_TIMEOUT_S = 1
 _DEFAULT_FAILURE_THRESHOLD = 3
-_LOCAL_PERIOD_SECONDS = 1.0
-_ROLLOUT_SECONDS = 120.0
+_LOCAL_PERIOD_S = 1.0
+_ROLLOUT_S = 120.0
 _REDIRECT_LIMIT = 400
+_ONE_REQUEST = httpx2.Limits(max_keepalive_connections=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,14 @@ class Readiness:
 
     Attributes:
         probe: the readiness probe, or the startup probe of a container without one; empty for a container with neither.
-        patience_seconds: how long to wait for it: as long as the startup probe allows, and then, as a container may be
+        patience_s: how long to wait for it: as long as the startup probe allows, and then, as a container may be
             unready for as long as it likes, as long as a rollout does.
-        period_seconds: how often to ask; at most once a second, so that a local run does not wait for a cluster's pace.
+        period_s: how often to ask; at most once a second, so that a local run does not wait for a cluster's pace.
     """
 
     probe: Mapping[str, Any]
-    patience_seconds: float
-    period_seconds: float
+    patience_s: float
+    period_s: float
 
     @classmethod
     def of(cls, container: Mapping[str, Any]) -> "Readiness":
@@ -41,24 +43,39 @@ class Readiness:
         startup, readiness = container.get("startupProbe", {}), container.get("readinessProbe", {})
         return cls(
             probe=readiness or startup,
-            patience_seconds=_allowed_seconds(startup) + max(_allowed_seconds(readiness), _ROLLOUT_SECONDS),
-            period_seconds=_LOCAL_PERIOD_SECONDS,
+            patience_s=_allowed_s(startup) + max(_allowed_s(readiness), _ROLLOUT_S),
+            period_s=_LOCAL_PERIOD_S,
         )
 
-    def check(
+    @contextmanager
+    def checks(
         self, container: Mapping[str, Any], *, rewriter: Rewriter, environment: Mapping[str, str], directory: Path
-    ) -> bool:
-        """Run the probe once.
+    ) -> Iterator[Callable[[], bool]]:
+        """Give what runs the probe once and says whether the container is ready.
+
+        All HTTP requests of the `with` block share one client: each client makes a TLS context, which takes longer than
+        the request. A connection serves one request only, as the kubelet's do.
 
         Raises:
             HarnessError: the probe is of a kind that a local process does not have.
         """
-        timeout = self.probe.get("timeoutSeconds", _DEFAULT_TIMEOUT_SECONDS)
+        with httpx2.Client(trust_env=False, limits=_ONE_REQUEST) as http:
+            yield lambda: self._check(http, container, rewriter, environment, directory)
+
+    def _check(
+        self,
+        http: httpx2.Client,
+        container: Mapping[str, Any],
+        rewriter: Rewriter,
+        environment: Mapping[str, str],
+        directory: Path,
+    ) -> bool:
+        timeout = self.probe.get("timeoutSeconds", _DEFAULT_TIMEOUT_S)
         if not self.probe:
             return True
         if action := self.probe.get("httpGet"):
             port = _local_port(action["port"], container, rewriter)
-            return _http_ok(f"http://{LOOPBACK}:{port}{action.get('path', '/')}", timeout)
+            return _http_ok(http, f"http://{LOOPBACK}:{port}{action.get('path', '/')}", timeout)
         if action := self.probe.get("tcpSocket"):
             return _accepts(_local_port(action["port"], container, rewriter), timeout)
         if action := self.probe.get("exec"):
@@ -67,10 +84,10 @@ class Readiness:
         raise HarnessError(f"container {container['name']} has a probe that a local run does not know")
 
 
-def _allowed_seconds(probe: Mapping[str, Any]) -> float:
+def _allowed_s(probe: Mapping[str, Any]) -> float:
     if not probe:
         return 0.0
-    period = probe.get("periodSeconds", _DEFAULT_PERIOD_SECONDS)
+    period = probe.get("periodSeconds", _DEFAULT_PERIOD_S)
     return float(
         probe.get("initialDelaySeconds", 0) + period * probe.get("failureThreshold", _DEFAULT_FAILURE_THRESHOLD)
     )
@@ -84,9 +101,9 @@ def _local_port(port: int | str, container: Mapping[str, Any], rewriter: Rewrite
     return rewriter.ports[number]
 
 
-def _http_ok(url: str, timeout: float) -> bool:
+def _http_ok(http: httpx2.Client, url: str, timeout: float) -> bool:
     try:
-        return httpx2.get(url, timeout=timeout, trust_env=False).status_code < _REDIRECT_LIMIT
+        return http.get(url, timeout=timeout).status_code < _REDIRECT_LIMIT
     except httpx2.HTTPError:
         return False
 

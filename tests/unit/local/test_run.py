@@ -219,7 +219,7 @@ def test_a_pod_that_is_ended_while_it_starts_again_stays_ended(started: Any, mon
         pod.kill()
         return False
 
-    monkeypatch.setattr(Readiness, "check", killed)
+    monkeypatch.setattr(Readiness, "_check", killed)
     with pytest.raises(HarnessError, match="pod web-0 was ended before main was ready"):
         pod.start()
     with pytest.raises(HarnessError, match="pod web-0 is not running"):
