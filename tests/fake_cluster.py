@@ -25,14 +25,24 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 from fake_release import FakeReplica, FakeTarget, with_no_error
 
+from lmcache_kserve.chart.contract import (
+    BACKEND_ANNOTATION,
+    BACKEND_COMPONENT,
+    CHART_LABEL,
+    COMPONENT_LABEL,
+    INSTANCE_LABEL,
+    MODE_ANNOTATION,
+    PREDICTOR_CONTAINER,
+    predictor_labels,
+)
 from lmcache_kserve.target import LogLine
 
 NAMESPACE = "llm"
 RELEASE = "demo"
 SERVICE = "demo-lmcache-kserve"
 PASSWORD = "hunter2 secret"  # noqa: S105 - of a server that does not exist
-BACKEND_LABELS = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "remote-backend"}
-PREDICTOR_LABELS = {"serving.kserve.io/inferenceservice": SERVICE, "component": "predictor"}
+BACKEND_LABELS = {INSTANCE_LABEL: RELEASE, COMPONENT_LABEL: BACKEND_COMPONENT}
+PREDICTOR_LABELS = predictor_labels(SERVICE)
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TICK_S = 0.01
 
@@ -49,10 +59,8 @@ def inference_service(**changes: Any) -> Manifest:
             "namespace": NAMESPACE,
             "uid": "isvc-1",
             "generation": changes.get("generation", 1),
-            "labels": {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/version": "0.1.0"},
-            "annotations": changes.get(
-                "annotations", {"lmcache-kserve/remote-backend": "redis", "lmcache-kserve/mode": "in-process"}
-            ),
+            "labels": {INSTANCE_LABEL: RELEASE, "app.kubernetes.io/version": "0.1.0"},
+            "annotations": changes.get("annotations", {BACKEND_ANNOTATION: "redis", MODE_ANNOTATION: "in-process"}),
         },
         "spec": {"predictor": {"minReplicas": 2, "model": {"runtime": SERVICE}}},
         "status": {
@@ -67,7 +75,7 @@ def inference_service(**changes: Any) -> Manifest:
 def predictor_container() -> Manifest:
     """A container as KServe makes it from the chart's values for the CPU."""
     return {
-        "name": "kserve-container",
+        "name": PREDICTOR_CONTAINER,
         "image": "lmcache-kserve/vllm-cpu:0.1.0",
         "command": ["python3", "-m", "vllm.entrypoints.openai.api_server"],
         "args": ["--port=8080", "--served-model-name=tiny", "--max-model-len=10000"],
@@ -145,7 +153,7 @@ class FakeCluster:
         self.objects: dict[str, dict[str, Manifest]] = {
             "inferenceservices": {SERVICE: inference_service()},
             "servingruntimes": {
-                SERVICE: {"metadata": {"name": SERVICE, "labels": {"helm.sh/chart": "lmcache-kserve-0.2.0"}}}
+                SERVICE: {"metadata": {"name": SERVICE, "labels": {CHART_LABEL: "lmcache-kserve-0.2.0"}}}
             },
             "pods": {},
             "configmaps": {

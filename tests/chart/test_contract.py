@@ -1,14 +1,17 @@
 """The names that chart and harness share: the chart renders each of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from rendering import CHART, Render
 
+import lmcache_kserve
 from lmcache_kserve.chart import contract
 from lmcache_kserve.chart.manifests import Manifest, Manifests, sidecars
+from lmcache_kserve.lmcache.backends import TRAITS
 
 RELEASES: tuple[dict[str, Any], ...] = (
     {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}},
@@ -54,7 +57,7 @@ def containers(rendered: list[Manifests]) -> Iterator[Any]:
         (contract.COMPONENT_LABEL, contract.PREDICTOR_COMPONENT),
         (contract.COMPONENT_LABEL, contract.BACKEND_COMPONENT),
         (contract.COMPONENT_LABEL, contract.CACHE_SERVER_COMPONENT),
-        (contract.PART_LABEL, contract.PROXY_PART),
+        *((contract.PART_LABEL, traits.entrance) for traits in TRAITS.values() if traits.entrance),
     ],
     ids="=".join,
 )
@@ -106,3 +109,20 @@ def test_the_serving_runtime_alone_names_the_charts_version(rendered: list[Manif
 )
 def test_a_version_is_read_from_the_label_of_this_chart_only(label: str | None, version: str | None) -> None:
     assert contract.chart_version(label) == version
+
+
+NAMES = sorted(
+    value
+    for name, value in vars(contract).items()
+    if name.endswith(("_LABEL", "_ANNOTATION")) and not name.startswith("KSERVE_")
+)
+"""The chart's own names; other modules know KServe's label for reasons of their own."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_other_module_writes_a_name_out(name: str) -> None:
+    package = Path(lmcache_kserve.__file__).parent
+    modules = {file for file in package.rglob("*.py") if "data" not in file.relative_to(package).parts}
+    own = Path(contract.__file__)
+    written = {file.name for file in modules - {own} if f'"{name}"' in file.read_text(encoding="utf-8")}
+    assert not written

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from rendering import REPOSITORY, Render, environment, pod
 
+from lmcache_kserve.chart.contract import BACKEND_COMPONENT, PREDICTOR_COMPONENT
 from lmcache_kserve.chart.environment import Configuration
 from lmcache_kserve.engine.find import Engine, ensure_engine
-from lmcache_kserve.local.plan import BACKEND_COMPONENT, PREDICTOR_COMPONENT, plan_pods
+from lmcache_kserve.local.plan import plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
 from lmcache_kserve.local.programs import Programs

@@ -20,9 +20,6 @@ CACHE_SERVER_COMPONENT = "cache-server"
 PART_LABEL = "lmcache-kserve/part"
 """Label of the pods of a backend that has several workloads: which workload a pod belongs to."""
 
-PROXY_PART = "proxy"
-"""The part of redis-sentinel that clients connect to."""
-
 CHART_LABEL = "helm.sh/chart"
 """Label of the ServingRuntime: the chart's name and version, `lmcache-kserve-0.2.0`.
 
@@ -44,6 +41,15 @@ SERVER_CONTAINER = "lmcache-server"
 
 METRICS_PORT = "metrics"
 """The container port with a backend's Prometheus metrics."""
+
+
+KSERVE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+KSERVE_COMPONENT_LABEL = "component"
+
+
+def predictor_labels(service: str) -> dict[str, str]:
+    """The labels that KServe gives the pods of the predictor of an InferenceService; no template writes them."""
+    return {KSERVE_SERVICE_LABEL: service, KSERVE_COMPONENT_LABEL: PREDICTOR_COMPONENT}
 
 
 def chart_version(label: str | None) -> str | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
 from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, describe
-from lmcache_kserve.chart.predictor import PREDICTOR_CONTAINER, predictor_pod
+from lmcache_kserve.chart.predictor import predictor_pod
 
 Policy = Callable[[Manifests], list[Violation]]
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.errors import HarnessError
-
-PREDICTOR_CONTAINER = "kserve-container"
 
 _LIST_MERGE_KEYS = {
     "env": "name",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lmcache_kserve.chart.contract import METRICS_PORT, PART_LABEL
 from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
@@ -13,8 +14,6 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import s3
 from lmcache_kserve.lmcache.backends import (
     CHUNK_FILES,
-    METRICS_PORT,
-    PART_LABEL,
     BackendTraits,
     Source,
     mooncake_contents,

@@ -14,6 +14,7 @@ from lmcache_kserve.chart.contract import (
     MODE_ANNOTATION,
     SERVER_CONTAINER,
     chart_version,
+    predictor_labels,
 )
 from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, SERVING_RUNTIMES, Api, NotFoundError, Object
 from lmcache_kserve.cluster.pods import Pod, problems
@@ -84,10 +85,7 @@ class Release:
 
     def pods(self) -> list[Pod]:
         """The predictor's pods, by name."""
-        labels = {
-            "serving.kserve.io/inferenceservice": str(self.service["metadata"]["name"]),
-            "component": "predictor",
-        }
+        labels = predictor_labels(str(self.service["metadata"]["name"]))
         return [Pod(manifest) for manifest in self.api.list(PODS, labels=labels)]
 
     def backend_labels(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx2
 
-from lmcache_kserve.chart.predictor import PREDICTOR_CONTAINER
+from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER, SERVER_CONTAINER
 from lmcache_kserve.cluster.api import Api, NotFoundError
 from lmcache_kserve.cluster.backend import ClusterBackend
 from lmcache_kserve.cluster.forward import Forward
@@ -18,7 +18,7 @@ from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.arguments import openai_prefix, served_model_name
 from lmcache_kserve.lmcache.logs import started_versions
-from lmcache_kserve.lmcache.settings import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
+from lmcache_kserve.lmcache.settings import LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.target import CacheServer, LogLine
 from lmcache_kserve.waiting import Pending, wait_for
 

@@ -49,9 +49,6 @@ class BackendTraits:
     entrance: str = ""
 
 
-PART_LABEL = "lmcache-kserve/part"
-"""What tells the pods of a backend with several workloads apart."""
-
 TRAITS = {
     # redis:// stores kv_bytes and metadata apart; redis-py reconnects with the next command.
     "redis": BackendTraits(client_reconnects=True, source=Source.REDIS),
@@ -71,9 +68,6 @@ TRAITS = {
     # An object for each chunk; clients and stores join a new master by themselves.
     "mooncake": BackendTraits(client_reconnects=True, source=Source.MOONCAKE),
 }
-
-METRICS_PORT = "metrics"
-"""Name of the container port with a backend's Prometheus metrics."""
 
 CHUNK_FILES = "*.data"
 """Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""

@@ -17,8 +17,6 @@ from lmcache_kserve.errors import HarnessError
 
 DEFAULT_CHUNK_SIZE = 256
 CONNECTOR_OPTION = "--kv-transfer-config"
-SERVER_CONTAINER = "lmcache-server"
-"""Name of the container that runs `lmcache server`, in the predictor's pod or in a pod of the node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lmcache_kserve.chart.contract import METRICS_PORT
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.backends import (
-    METRICS_PORT,
     BackendTraits,
     Source,
     bucket_contents,

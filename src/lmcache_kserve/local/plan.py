@@ -4,14 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lmcache_kserve.chart.contract import COMPONENT_LABEL, PREDICTOR_COMPONENT, predictor_labels
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.predictor import predictor_pod
 from lmcache_kserve.errors import HarnessError
-
-COMPONENT_LABEL = "app.kubernetes.io/component"
-BACKEND_COMPONENT = "remote-backend"
-CACHE_SERVER_COMPONENT = "cache-server"
-PREDICTOR_COMPONENT = "predictor"
 
 _WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
 """A DaemonSet has one pod: this machine is one node."""
@@ -80,7 +76,7 @@ def _predictor_pods(manifests: Manifests) -> Iterator[PodPlan]:
         yield PodPlan(
             name=f"{pod.name}-{ordinal}",
             component=PREDICTOR_COMPONENT,
-            labels={"serving.kserve.io/inferenceservice": service["metadata"]["name"], "component": "predictor"},
+            labels=predictor_labels(service["metadata"]["name"]),
             spec=pod.spec,
         )
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from lmcache_kserve.chart.contract import (
+    BACKEND_ANNOTATION,
+    BACKEND_COMPONENT,
+    CACHE_SERVER_COMPONENT,
+    MODE_ANNOTATION,
+    PREDICTOR_COMPONENT,
+    SERVER_CONTAINER,
+)
 from lmcache_kserve.chart.environment import Configuration
 from lmcache_kserve.chart.manifests import Manifests, sidecars
 from lmcache_kserve.concurrency import first_failure
@@ -14,18 +22,16 @@ from lmcache_kserve.engine.find import Engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.arguments import served_model_name
 from lmcache_kserve.lmcache.backends import traits
-from lmcache_kserve.lmcache.settings import SERVER_CONTAINER, LMCacheSettings, read_server_settings, read_settings
+from lmcache_kserve.lmcache.settings import LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.link import Link
-from lmcache_kserve.local.plan import BACKEND_COMPONENT, CACHE_SERVER_COMPONENT, PREDICTOR_COMPONENT, plan_pods
+from lmcache_kserve.local.plan import plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
 from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.replica import LocalCacheServer, LocalReplica
 
-BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
-MODE_ANNOTATION = "lmcache-kserve/mode"
 _SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "valkey": "valkey-server"}
 """Programs of the backends that do not come with the engine."""
 
