@@ -13,6 +13,10 @@ from lmcache_kserve.chart import schemas
 from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
 from lmcache_kserve.chart.manifests import Manifest, Manifests
 from lmcache_kserve.chart.predictor import PredictorPod, predictor_pod
+from lmcache_kserve.lmcache import arguments
+
+option = arguments.option
+"""The value of an option of a command line, whichever way it is spelled; of several the last."""
 
 REPOSITORY = Path(__file__).parent.parent
 CHART_VARIABLE = "LMCACHE_KSERVE_TEST_CHART"
@@ -180,14 +184,3 @@ def lmcache_environment(manifests: Manifests) -> dict[str, Any]:
         for name, value in environment(pod(manifests).container).items()
         if name.startswith("LMCACHE_")
     }
-
-
-def option(arguments: Sequence[str], name: str) -> str | None:
-    """The value of a command-line option in either of its two spellings; the last one wins."""
-    found = None
-    for index, argument in enumerate(arguments):
-        if argument == name:
-            found = arguments[index + 1]
-        elif argument.startswith(f"{name}="):
-            found = argument.partition("=")[2]
-    return found

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from lmcache_kserve.lmcache.arguments import option
 from lmcache_kserve.lmcache.logs import RequestLog
 from lmcache_kserve.target import Contents, LogLine
 
@@ -94,15 +95,7 @@ class ReplicaFacts:
 
     def option(self, name: str) -> str | None:
         """The value of a server option (`tensor-parallel-size`), in any spelling that vLLM and KServe accept."""
-        wanted = name.replace("_", "-")
-        for index, argument in enumerate(self.arguments):
-            key, equals, value = argument.partition("=")
-            if not key.startswith("--") or key.removeprefix("--").replace("_", "-") != wanted:
-                continue
-            if equals:
-                return value
-            return self.arguments[index + 1] if index + 1 < len(self.arguments) else None
-        return None
+        return option(self.arguments, f"--{name}")
 
     @property
     def world_size(self) -> int:

@@ -7,7 +7,7 @@ import pytest
 from kube import MODEL, OTHER_MODEL, Installed, Kubectl
 from rendering import default_values
 
-from lmcache_kserve.lmcache.logs import counter
+from lmcache_kserve.lmcache.metrics import counter
 from lmcache_kserve.waiting import Pending, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.functional]

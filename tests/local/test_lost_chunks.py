@@ -63,7 +63,7 @@ def redis_of(target: LocalTarget) -> "redis.Redis":
     assert target.backend
     settings = target.backend.settings
     assert settings.redis_url
-    return redis.Redis.from_url(settings.redis_url, username=settings.username, password=settings.password)
+    return redis.Redis.from_url(settings.redis_url, **settings.login)
 
 
 def arrived(server: "redis.Redis", *, before: set[bytes], parts: int) -> set[bytes]:

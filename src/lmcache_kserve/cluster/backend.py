@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from lmcache_kserve.chart.contract import METRICS_PORT, PART_LABEL
@@ -11,15 +10,15 @@ from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, No
 from lmcache_kserve.cluster.forward import LOOPBACK, Forward
 from lmcache_kserve.cluster.pods import Pod, problems
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import s3
+from lmcache_kserve.lmcache import count
 from lmcache_kserve.lmcache.backends import (
-    CHUNK_FILES,
     BackendTraits,
     Source,
     mooncake_contents,
     redis_contents,
     traits,
 )
+from lmcache_kserve.lmcache.count import bucket, folder, resp
 from lmcache_kserve.lmcache.settings import LMCacheSettings
 from lmcache_kserve.target import Contents
 from lmcache_kserve.waiting import Pending, wait_for
@@ -27,19 +26,6 @@ from lmcache_kserve.waiting import Pending, wait_for
 _GONE_TIMEOUT_S = 60.0
 _READY_TIMEOUT_S = 300.0
 _POLL_S = 0.5
-_COUNT = """
-import os, sys, redis
-names = {key: ("REMOTE_BACKEND_" + key.upper(), "LMCACHE_RESP_" + key.upper()) for key in ("username", "password")}
-secret = {key: "".join(os.environ.get(name, "") for name in both).rstrip("\\r\\n") for key, both in names.items()}
-client = redis.Redis.from_url(sys.argv[1], **{key: value for key, value in secret.items() if value})
-print(client.dbsize(), client.info("memory")["used_memory_dataset"])
-"""
-"""Runs where LMCache does, which brings redis-py; the container's environment, of either mode, has the credentials."""
-_COUNT_FILES = f"""
-import pathlib, sys
-sizes = [file.stat().st_size for file in pathlib.Path(sys.argv[1]).glob({CHUNK_FILES!r})]
-print(len(sizes), sum(sizes))
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +116,7 @@ class ClusterBackend:
             database = urlsplit(self.settings.redis_url).path
             return redis_contents(
                 f"redis://{LOOPBACK}:{self._local_port()}{database}",
-                username=self.settings.username,
-                password=self.settings.password,
+                self.settings.login,
                 entries_per_chunk=self.settings.entries_per_chunk,
             )
         if self.traits.source is Source.MOONCAKE:
@@ -146,11 +131,11 @@ class ClusterBackend:
         """What a backend holds that the release does not run: what caches for the release alone may reach it."""
         match self.traits.source:
             case Source.REDIS:
-                command = ["python3", "-c", _COUNT, self.settings.redis_url]
+                command = count.command(resp, self.settings.redis_url)
             case Source.BUCKET:
-                command = ["python3", "-c", Path(s3.__file__).read_text(encoding="utf-8"), *self.settings.bucket]
+                command = count.command(bucket, *self.settings.bucket)
             case Source.FILES:
-                command = ["python3", "-c", _COUNT_FILES, self.settings.shared_folder or ""]
+                command = count.command(folder, self.settings.shared_folder or "")
             case Source.MOONCAKE | Source.MEMORY | Source.NOTHING:
                 raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
         entries, size = self.api.execute(*self.neighbour(), command).split()

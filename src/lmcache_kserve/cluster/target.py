@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
-import httpx2
-
 from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER, SERVER_CONTAINER
 from lmcache_kserve.cluster.api import Api, NotFoundError
 from lmcache_kserve.cluster.backend import ClusterBackend
@@ -18,11 +16,11 @@ from lmcache_kserve.cluster.release import Release
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.arguments import openai_prefix, served_model_name
 from lmcache_kserve.lmcache.logs import started_versions
+from lmcache_kserve.lmcache.metrics import fetch
 from lmcache_kserve.lmcache.settings import LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.target import CacheServer, LogLine
 from lmcache_kserve.waiting import Pending, wait_for
 
-_HTTP_TIMEOUT_S = 10.0
 _GONE_TIMEOUT_S = 120.0
 _READY_TIMEOUT_S = 1800.0
 """As long as the chart's startup probe allows: a large model takes its time to load."""
@@ -84,12 +82,7 @@ class ClusterReplica:
         Raises:
             HarnessError: it cannot be read.
         """
-        try:
-            response = httpx2.get(f"{self.forward.url}/metrics", timeout=_HTTP_TIMEOUT_S, trust_env=False)
-            response.raise_for_status()
-        except httpx2.HTTPError as error:
-            raise HarnessError(f"cannot read /metrics of pod {self.pod.name}: {error}") from error
-        return response.text
+        return fetch(f"{self.forward.url}/metrics", of=f"pod {self.pod.name}")
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
         """The server's log and its LMCache server's, across all pods that had this place.

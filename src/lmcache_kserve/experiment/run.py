@@ -23,7 +23,8 @@ from lmcache_kserve.experiment.bench import Bench, Options
 from lmcache_kserve.experiment.client import RequestError
 from lmcache_kserve.experiment.faults import interrupt_backend, interrupt_cache_server, kill_replica
 from lmcache_kserve.experiment.journal import Journal, ProgressCallback
-from lmcache_kserve.lmcache.logs import counter, plain
+from lmcache_kserve.lmcache.logs import plain
+from lmcache_kserve.lmcache.metrics import counter
 from lmcache_kserve.secrets import redact
 from lmcache_kserve.target import Contents, LogLine, Target
 from lmcache_kserve.waiting import Clock, WaitTimeoutError, wait_for

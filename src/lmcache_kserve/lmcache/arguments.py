@@ -1,11 +1,42 @@
-"""What the command line of a model server says about its routes: vLLM's own server, or KServe's around vLLM."""
+"""What the command line of a server says: its options, the served name, its routes.
 
-from collections.abc import Mapping, Sequence
+A server is vLLM's own, KServe's around vLLM, or LMCache's. Source: argparse, which all three use, and vLLM's
+`FlexibleArgumentParser`, which takes `_` for `-` in the names of options.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 from lmcache_kserve.errors import HarnessError
 
 _KSERVE_SERVER = "huggingfaceserver"
-_NAME_OPTIONS = ("--served-model-name", "--model_name", "--model-name")
+_NAME_OPTIONS = ("--served-model-name", "--model-name")
+
+
+def options(arguments: Sequence[str], name: str) -> Iterator[str]:
+    """Every value of an option, in order.
+
+    Args:
+        arguments: a command line.
+        name: the option, `--max-model-len`; found as `--max_model_len` too, its value behind `=` or in the next word.
+    """
+    wanted = _dashed(name)
+    for index, argument in enumerate(arguments):
+        key, equals, value = argument.partition("=")
+        if not key.startswith("--") or _dashed(key) != wanted:
+            continue
+        if equals:
+            yield value
+        elif index + 1 < len(arguments) and not arguments[index + 1].startswith("--"):
+            yield arguments[index + 1]
+
+
+def option(arguments: Sequence[str], name: str) -> str | None:
+    """The value of an option, None without one. Of a repeated option the last value counts."""
+    return next(reversed(list(options(arguments, name))), None)
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def served_model_name(arguments: Sequence[str]) -> str:
@@ -14,14 +45,9 @@ def served_model_name(arguments: Sequence[str]) -> str:
     Raises:
         HarnessError: the command line does not name it.
     """
-    for index, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        if option not in _NAME_OPTIONS:
-            continue
-        if equals:
+    for name in _NAME_OPTIONS:
+        if (value := option(arguments, name)) is not None:
             return value
-        if index + 1 < len(arguments):
-            return arguments[index + 1]
     raise HarnessError(f"the predictor's command line has none of {', '.join(_NAME_OPTIONS)}: set model.name")
 
 

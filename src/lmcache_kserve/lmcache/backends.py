@@ -6,15 +6,12 @@ from enum import Enum, auto
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
 import redis
-from prometheus_client.parser import text_string_to_metric_families
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache import s3
+from lmcache_kserve.lmcache.count import bucket, folder, resp
+from lmcache_kserve.lmcache.metrics import counter, fetch
 from lmcache_kserve.target import Contents
-
-_TIMEOUT_SECONDS = 5.0
 
 
 class Source(Enum):
@@ -69,10 +66,6 @@ TRAITS = {
     "mooncake": BackendTraits(client_reconnects=True, source=Source.MOONCAKE),
 }
 
-CHUNK_FILES = "*.data"
-"""Files of LMCache's connector `fs`, which renames them into the folder when they are whole (`fs_connector.py`)."""
-
-
 MULTIPROCESS = frozenset({"redis", "valkey", "redis-sentinel", "filesystem", "s3"})
 """Backends that LMCache's server has an adapter for; the chart's mp_server.py attaches a restarted Redis anew."""
 
@@ -92,16 +85,17 @@ def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
     return TRAITS[backend_type]
 
 
-def file_contents(folder: Path) -> Contents:
+def file_contents(path: Path) -> Contents:
     """Count the chunks in a folder that the replicas share.
 
     Raises:
         HarnessError: there is no such folder.
     """
-    if not folder.is_dir():
-        raise HarnessError(f"there is no folder {folder}: did any replica start with remoteBackend.type=filesystem?")
-    sizes = [file.stat().st_size for file in folder.glob(CHUNK_FILES)]
-    return Contents(entries=len(sizes), size_bytes=sum(sizes), entries_per_chunk=1)
+    try:
+        entries, size = folder.count(path)
+    except OSError as error:
+        raise HarnessError(f"{error}: did any replica start with remoteBackend.type=filesystem?") from error
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)
 
 
 def bucket_contents(url: str, region: str, environment: Mapping[str, str]) -> Contents:
@@ -116,10 +110,28 @@ def bucket_contents(url: str, region: str, environment: Mapping[str, str]) -> Co
         HarnessError: it cannot be listed.
     """
     try:
-        entries, size = s3.count(url, region, environment)
+        entries, size = bucket.count(url, region, environment)
     except OSError as error:
         raise HarnessError(f"cannot list the bucket at {url}: {error}") from error
     return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)
+
+
+def redis_contents(url: str, login: Mapping[str, str], *, entries_per_chunk: int = 2) -> Contents:
+    """Count the keys and bytes of a Redis or Valkey server.
+
+    Args:
+        url: `redis://host:port/database` or `rediss://`, without credentials.
+        login: `username` and `password`, each where the server has one.
+        entries_per_chunk: keys that one chunk of one worker adds.
+
+    Raises:
+        HarnessError: the server cannot be reached or refuses the credentials.
+    """
+    try:
+        entries, size = resp.count(url, login)
+    except redis.RedisError as error:
+        raise HarnessError(f"cannot read the backend at {urlsplit(url).netloc}: {error}") from error
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=entries_per_chunk)
 
 
 def mooncake_contents(metrics_url: str) -> Contents:
@@ -128,50 +140,12 @@ def mooncake_contents(metrics_url: str) -> Contents:
     Raises:
         HarnessError: the page cannot be read, or lacks the numbers.
     """
-    try:
-        response = httpx2.get(metrics_url, timeout=_TIMEOUT_SECONDS, trust_env=False)
-        response.raise_for_status()
-    except httpx2.HTTPError as error:
-        raise HarnessError(f"cannot read {metrics_url} of Mooncake's master: {error}") from error
-    numbers = {
-        sample.name: sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-        if not sample.labels
-    }
-    try:
-        entries, size = numbers["master_key_count"], numbers["master_allocated_bytes"]
-    except KeyError as error:
-        raise HarnessError(f"{metrics_url} has no {error.args[0]}: is it Mooncake's master?") from error
-    return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=1)
-
-
-def redis_contents(url: str, *, username: str | None, password: str | None, entries_per_chunk: int = 2) -> Contents:
-    """Count the keys and bytes of a Redis or Valkey server.
-
-    Args:
-        url: `redis://host:port/database` or `rediss://`, without credentials.
-        username: user to log in as, or None for the default one.
-        password: its password, or None for a server without one.
-        entries_per_chunk: keys that one chunk of one worker adds.
-
-    Raises:
-        HarnessError: the server cannot be reached or refuses the credentials.
-    """
-    address = urlsplit(url)
-    client = redis.Redis.from_url(
-        f"{address.scheme}://{address.netloc}{address.path}",
-        username=username,
-        password=password,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
-    )
-    try:
-        with client:
-            entries = client.dbsize()
-            memory = client.info("memory")
-    except redis.RedisError as error:
-        raise HarnessError(f"cannot read the backend at {address.netloc}: {error}") from error
-    return Contents(
-        entries=int(entries), size_bytes=int(memory["used_memory_dataset"]), entries_per_chunk=entries_per_chunk
-    )
+    page = fetch(metrics_url, of="Mooncake's master")
+    numbers = {}
+    for name in ("master_key_count", "master_allocated_bytes"):
+        value = counter(page, name)
+        if value is None:
+            raise HarnessError(f"{metrics_url} has no {name}: is it Mooncake's master?")
+        numbers[name] = int(value)
+    entries, size = numbers.values()
+    return Contents(entries=entries, size_bytes=size, entries_per_chunk=1)

@@ -1,4 +1,4 @@
-"""What LMCache logs about a request, by version, and how to read a Prometheus page.
+"""What LMCache logs about a request, by version.
 
 LMCache names the request in its lines by vLLM's id, which wraps the `X-Request-Id` header (`cmpl-<id>-0-<hex>`): a
 line belongs to a request when it contains the id. Lines are at INFO level. With tensor parallelism each worker writes
@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from lmcache_kserve.target import LogLine
 
@@ -224,18 +222,3 @@ def started_versions(lines: Iterable[LogLine]) -> dict[str, str]:
 def plain(text: str) -> str:
     """A log line without terminal colours."""
     return _ANSI.sub("", text)
-
-
-def counter(page: str, name: str) -> float | None:
-    """The sum of a counter over all its labels on a page in the Prometheus text format; None where it is absent.
-
-    Raises:
-        ValueError: the page is not in the Prometheus text format.
-    """
-    values = [
-        sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-        if sample.name == name
-    ]
-    return sum(values) if values else None

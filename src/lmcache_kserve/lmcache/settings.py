@@ -6,7 +6,7 @@ Source: LMCache 0.5.6, `lmcache/v1/config.py` (fields, `LMCACHE_<FIELD>` names),
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 import yaml
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache.arguments import option, options
+from lmcache_kserve.lmcache.count import resp
 
 DEFAULT_CHUNK_SIZE = 256
 CONNECTOR_OPTION = "--kv-transfer-config"
+ADAPTER_OPTION = "--l2-adapter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +31,14 @@ class LMCacheSettings:
         chunk_size: tokens per cached chunk.
         remote_url: the remote backend's address, without credentials; None where it has none or is named otherwise.
             In mode multiprocess the scheme is the adapter's name.
-        username: user to log in to it as, or None.
-        password: its password, or None.
+        login: `username` and `password` for it, each where it has one.
         extra_config: settings of connectors, by name; in mode multiprocess those of the adapter.
     """
 
     connector: str | None
     chunk_size: int
     remote_url: str | None
-    username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    login: Mapping[str, str] = field(default_factory=dict, repr=False)
     extra_config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -103,8 +104,7 @@ def read_settings(
         remote_url=environment.get("REMOTE_BACKEND_URL")
         or environment.get("LMCACHE_REMOTE_URL")
         or config.get("remote_url"),
-        username=_secret(environment, "REMOTE_BACKEND_USERNAME"),
-        password=_secret(environment, "REMOTE_BACKEND_PASSWORD"),
+        login=resp.login(environment),
         extra_config=_extra_config(environment.get("LMCACHE_EXTRA_CONFIG"), config),
     )
 
@@ -122,15 +122,13 @@ def read_server_settings(
     Raises:
         HarnessError: the connector's or an adapter's JSON cannot be read.
     """
-    sizes = list(_option(server_arguments, "--chunk-size"))
-    adapters = [_json(value, "--l2-adapter", "type") for value in _option(server_arguments, "--l2-adapter")]
+    adapters = [_json(value, ADAPTER_OPTION, "type") for value in options(server_arguments, ADAPTER_OPTION)]
     adapter = adapters[0] if adapters else {}
     return LMCacheSettings(
         connector=_connector(arguments),
-        chunk_size=_tokens(sizes[-1] if sizes else DEFAULT_CHUNK_SIZE),
+        chunk_size=_tokens(option(server_arguments, "--chunk-size") or DEFAULT_CHUNK_SIZE),
         remote_url=_adapter_url(adapter),
-        username=_secret(server_environment, "LMCACHE_RESP_USERNAME"),
-        password=_secret(server_environment, "LMCACHE_RESP_PASSWORD"),
+        login=resp.login(server_environment),
         extra_config=adapter,
     )
 
@@ -178,23 +176,9 @@ def _tokens(chunk_size: object) -> int:
         raise HarnessError(f"lmcache.chunkSize must be a number of tokens, not {chunk_size!r}") from error
 
 
-def _secret(environment: Mapping[str, str], name: str) -> str | None:
-    """A value as the chart's scripts read it: files made with an editor end in a line break."""
-    return environment.get(name, "").rstrip("\r\n") or None
-
-
 def _connector(arguments: Sequence[str]) -> str | None:
-    value = next(_option(arguments, CONNECTOR_OPTION), None)
+    value = option(arguments, CONNECTOR_OPTION)
     return None if value is None else str(_json(value, CONNECTOR_OPTION, "kv_connector")["kv_connector"])
-
-
-def _option(arguments: Sequence[str], name: str) -> Iterator[str]:
-    """The values of an option, in either of its two spellings."""
-    for index, argument in enumerate(arguments):
-        if argument == name and index + 1 < len(arguments):
-            yield arguments[index + 1]
-        elif argument.startswith(f"{name}="):
-            yield argument.split("=", 1)[1]
 
 
 def _json(value: str, option: str, needed: str) -> Mapping[str, Any]:

@@ -59,8 +59,7 @@ class LocalBackend:
             case Source.REDIS:
                 return redis_contents(
                     self.settings.redis_url,
-                    username=self.settings.username,
-                    password=self.settings.password,
+                    self.settings.login,
                     entries_per_chunk=self.settings.entries_per_chunk,
                 )
             case Source.BUCKET:

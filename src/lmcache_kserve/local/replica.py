@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx2
-
-from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.arguments import openai_prefix
+from lmcache_kserve.lmcache.metrics import fetch
 from lmcache_kserve.local.pod import LocalPod
 from lmcache_kserve.local.rewrite import LOOPBACK
 from lmcache_kserve.target import CacheServer, LogLine
-
-_METRICS_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +81,7 @@ class LocalReplica:
         Raises:
             HarnessError: it cannot be read.
         """
-        try:
-            response = httpx2.get(f"{self.url}/metrics", timeout=_METRICS_TIMEOUT_SECONDS, trust_env=False)
-            response.raise_for_status()
-        except httpx2.HTTPError as error:
-            raise HarnessError(f"cannot read {self.url}/metrics of {self.name}: {error}") from error
-        return response.text
+        return fetch(f"{self.url}/metrics", of=self.name)
 
     def logs(self, *, since: datetime | None = None) -> list[LogLine]:
         """The server's log and that of its LMCache server, across restarts of this replica."""

@@ -1,10 +1,36 @@
 import pytest
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache.arguments import openai_prefix, served_model_name
+from lmcache_kserve.lmcache.arguments import openai_prefix, option, options, served_model_name
 
 VLLM = ("python3", "-m", "vllm.entrypoints.openai.api_server")
 KSERVE = ("python3", "-m", "huggingfaceserver")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--max-model-len 4096", "--max-model-len=4096", "--max_model_len=4096", "--max_model_len 4096"],
+)
+@pytest.mark.parametrize("name", ["--max-model-len", "--max_model_len"])
+def test_an_option_is_found_in_every_spelling(arguments: str, name: str) -> None:
+    assert option(("--model=m", *arguments.split(), "--port=8080"), name) == "4096"
+
+
+def test_an_option_without_a_value_has_none() -> None:
+    for arguments in (
+        (),
+        ("--max-model-length=1",),
+        ("--max-model-len",),
+        ("--max-model-len", "--port=1"),
+        ("max-model-len=1",),
+    ):
+        assert option(arguments, "--max-model-len") is None
+
+
+def test_of_a_repeated_option_the_last_value_counts_and_all_are_there() -> None:
+    arguments = ("--l2-adapter", "a", "--other", "--l2_adapter=b=c", "--l2-adapter=")
+    assert list(options(arguments, "--l2-adapter")) == ["a", "b=c", ""]
+    assert option(arguments, "--l2-adapter") == ""
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import http.server
 import secrets
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import redis
 from serving import served
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import count
 from lmcache_kserve.lmcache.backends import file_contents, mooncake_contents, redis_contents, traits
+from lmcache_kserve.lmcache.count import resp
 from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.ports import assign_ports
 from lmcache_kserve.local.programs import embedded_server
@@ -42,9 +45,16 @@ def server() -> Iterator[str]:
 
 
 def test_a_servers_keys_and_bytes_are_counted(server: str) -> None:
-    contents = redis_contents(server, username=None, password=PASSWORD)
+    contents = redis_contents(server, {"password": PASSWORD})
     assert contents.entries == 8
     assert contents.size_bytes > 8000
+
+
+def test_a_pod_of_the_release_counts_a_server_with_its_own_credentials(server: str) -> None:
+    program = [sys.executable, *count.command(resp, server)[1:]]
+    environment = {"REMOTE_BACKEND_PASSWORD": PASSWORD}
+    counted = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    assert [int(number) for number in counted] == [8, redis_contents(server, {"password": PASSWORD}).size_bytes]
 
 
 def test_a_backend_without_an_adapter_cannot_be_verified_in_mode_multiprocess() -> None:
@@ -54,12 +64,12 @@ def test_a_backend_without_an_adapter_cannot_be_verified_in_mode_multiprocess() 
 
 def test_a_wrong_password_is_a_message(server: str) -> None:
     with pytest.raises(HarnessError, match="cannot read the backend"):
-        redis_contents(server, username=None, password="wrong")  # noqa: S106 - a password that no server has
+        redis_contents(server, {"password": "wrong"})
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(HarnessError, match=r"127\.0\.0\.1:1"):
-        redis_contents("redis://127.0.0.1:1/0", username=None, password=None)
+        redis_contents("redis://127.0.0.1:1/0", {})
 
 
 def test_whole_chunks_in_a_shared_folder_are_counted(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from lmcache_kserve.lmcache.logs import (
     Lookup,
     RequestLog,
     Tiers,
-    counter,
     plain,
     request_log,
     started_versions,
@@ -138,24 +137,6 @@ def test_what_a_server_loads_belongs_to_the_lookup_before_it() -> None:
 
 def test_every_event_has_a_format_for_the_tested_version() -> None:
     assert {known.event for known in FORMATS if known.versions.endswith("0.5.6")} == set(Event)
-
-
-def test_a_counter_is_summed_over_its_labels() -> None:
-    page = (
-        "# HELP vllm:external_prefix_cache_hits_total External prefix cache hits.\n"
-        "# TYPE vllm:external_prefix_cache_hits_total counter\n"
-        'vllm:external_prefix_cache_hits_total{engine="0",model_name="tiny"} 3072.0\n'
-        'vllm:external_prefix_cache_hits_total{engine="1",model_name="tiny"} 1024.0\n'
-        'vllm:external_prefix_cache_hits_created{engine="0",model_name="tiny"} 1.7e+09\n'
-    )
-
-    assert counter(page, "vllm:external_prefix_cache_hits_total") == 4096
-    assert counter(page, "vllm:no_such_total") is None
-
-
-def test_a_page_that_is_not_prometheus_text_is_refused() -> None:
-    with pytest.raises(ValueError, match="html"):
-        counter("<html>Not Found</html>", "x")
 
 
 def test_colours_are_removed() -> None:

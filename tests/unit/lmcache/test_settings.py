@@ -84,7 +84,7 @@ def test_the_shared_folder_is_read_from_either_form(file: str, folder: str | Non
 def test_credentials_are_read_as_the_launcher_reads_them() -> None:
     environment = {"REMOTE_BACKEND_USERNAME": "cache", "REMOTE_BACKEND_PASSWORD": "secret\r\n"}
     settings = read_settings([], environment, config_file=None)
-    assert (settings.username, settings.password) == ("cache", "secret")
+    assert settings.login == {"username": "cache", "password": "secret"}
     assert "secret" not in repr(settings)
 
 
@@ -98,7 +98,7 @@ def test_in_mode_multiprocess_the_server_holds_the_settings() -> None:
         ["--kv-transfer-config", connector], [*SERVER, RESP], {"LMCACHE_RESP_PASSWORD": "secret\n"}
     )
     assert (settings.connector, settings.chunk_size) == ("LMCacheMPConnector", 128)
-    assert (settings.remote_url, settings.username, settings.password) == ("resp://cache:6379", None, "secret")
+    assert (settings.remote_url, settings.login) == ("resp://cache:6379", {"password": "secret"})
 
 
 def test_the_servers_other_adapters_are_read_as_the_connectors_of_their_kind() -> None:

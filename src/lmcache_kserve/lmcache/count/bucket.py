@@ -1,8 +1,8 @@
-"""What a bucket of S3 holds, listed with the standard library alone: the harness runs this file in predictor pods too.
+"""Lists a bucket of S3 with the standard library alone.
 
-Usage: python3 s3.py URL REGION
+Usage: python3 bucket.py URL REGION
     URL is `https://bucket.host[:port]`. The credentials are in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where they
-    are temporary, AWS_SESSION_TOKEN. Prints the number of objects and their bytes.
+    are temporary, AWS_SESSION_TOKEN.
 
 Source of the protocol: Amazon S3 API reference, ListObjectsV2 and "Authenticating Requests (AWS Signature Version 4)".
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from urllib.parse import quote, urlsplit
 
-_TIMEOUT_SECONDS = 30.0
+_TIMEOUT_S = 30.0
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
@@ -77,7 +77,7 @@ def _sizes(url: str, region: str, environment: Mapping[str, str]) -> Iterator[in
             now = datetime.now(tz=timezone.utc)  # noqa: UP017 - Python 3.10 has no datetime.UTC
             headers = signature_headers(url, query, region, environment, now=now)
         request = urllib.request.Request(f"{url}/?{query}", headers=headers)  # noqa: S310 - the user's own address
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - as above
             page = ET.fromstring(response.read())  # noqa: S314 - from the user's own store
         yield from (int(entry.findtext("{*}Size", "0")) for entry in page.iterfind("{*}Contents"))
         token = page.findtext("{*}NextContinuationToken")
@@ -87,8 +87,8 @@ def _sizes(url: str, region: str, environment: Mapping[str, str]) -> Iterator[in
 
 def main() -> int:
     """Print what the bucket holds."""
-    objects, size = count(sys.argv[1], sys.argv[2], os.environ)
-    sys.stdout.write(f"{objects} {size}\n")
+    entries, size = count(sys.argv[1], sys.argv[2], os.environ)
+    sys.stdout.write(f"{entries} {size}\n")
     return 0
 
 

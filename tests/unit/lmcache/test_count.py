@@ -1,16 +1,23 @@
-"""Listing a bucket: the signature of Amazon's own example, and pages of a server that stands in for S3."""
+"""Counting what a backend holds: a folder, and a bucket, with the signature of Amazon's own example."""
 
 import http.server
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from serving import served
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lmcache import count
 from lmcache_kserve.lmcache.backends import bucket_contents
-from lmcache_kserve.lmcache.s3 import count, signature_headers
+from lmcache_kserve.lmcache.count import bucket as bucket_program
+from lmcache_kserve.lmcache.count import folder, resp
+from lmcache_kserve.lmcache.count.bucket import signature_headers
 
 # The example "GET Bucket (List Objects)" of the S3 API reference, Signature Version 4.
 EXAMPLE = {
@@ -65,7 +72,7 @@ def bucket() -> Iterator[str]:
 
 
 def test_every_page_is_counted(bucket: str) -> None:
-    assert count(bucket, "r", EXAMPLE) == (3, 60)
+    assert bucket_program.count(bucket, "r", EXAMPLE) == (3, 60)
     contents = bucket_contents(bucket, "r", EXAMPLE)
     assert (contents.entries, contents.size_bytes, contents.entries_per_chunk) == (3, 60, 1)
 
@@ -73,3 +80,28 @@ def test_every_page_is_counted(bucket: str) -> None:
 def test_a_refusal_names_the_bucket(bucket: str) -> None:
     with pytest.raises(HarnessError, match=r"cannot list the bucket at http://127\.0\.0\.1:\d+: HTTP Error 403"):
         bucket_contents(bucket, "r", {})
+
+
+def run(module: ModuleType, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the program as a pod of the release does, which has no harness."""
+    program = [sys.executable, *count.command(module, *arguments)[1:]]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_program_counts_where_the_harness_is_not_installed(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "a.data").write_bytes(b"x" * 10)
+    assert run(folder, str(tmp_path)).stdout == "1 10\n"
+    assert run(bucket_program, bucket, "r", **EXAMPLE).stdout == "3 60\n"
+
+
+def test_the_program_fails_where_nothing_can_be_counted(tmp_path: Path) -> None:
+    failed = run(folder, str(tmp_path / "missing"))
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "there is no folder" in failed.stderr
+
+
+@pytest.mark.parametrize("prefix", ["REMOTE_BACKEND", "LMCACHE_RESP"])
+def test_the_login_is_read_as_the_charts_scripts_read_it(prefix: str) -> None:
+    environment = {f"{prefix}_USERNAME": "cache", f"{prefix}_PASSWORD": "secret\n", "OTHER_PASSWORD": "x"}
+    assert resp.login(environment) == {"username": "cache", "password": "secret"}
+    assert resp.login({f"{prefix}_PASSWORD": ""}) == {}
