@@ -9,7 +9,7 @@ import lmcache_kserve
 
 PACKAGE = Path(lmcache_kserve.__file__).parent
 STEPS = (
-    ("__init__", "errors", "waiting", "concurrency", "secrets", "resources"),
+    ("__init__", "errors", "waiting", "concurrency", "lock", "progress", "secrets", "resources"),
     ("target",),
     ("lmcache",),
     ("evidence",),

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
 from uv import find_uv_bin
 
 from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lock import Exclusive
 
 HELM_VARIABLE = "LMCACHE_KSERVE_HELM"
 """Environment variable that names the Helm binary to use."""
@@ -97,7 +97,7 @@ def pinned_helm(major: int) -> Path:
             f"or name its binary in {HELM_VARIABLE}."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    with Exclusive(target):
         if not target.is_file():  # another process may have been first
             _install(pin, target)
     return target

@@ -39,9 +39,9 @@ SIZES: Mapping[str, tuple[str, ...]] = {
 """Of the servers that evict: little, so that they are soon full. Below `remoteBackend`, by type."""
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
-_WAIT_SECONDS = 5
+_WAIT_S = 5
 """How long a replica waits for a backend that is not there."""
-_SLOW_SECONDS = 0.5
+_SLOW_S = 0.5
 _TRAFFIC_INTERVAL_S = 1.0
 _MEMORY_POLL_S = 0.2
 
@@ -143,7 +143,7 @@ def with_the_missing(rows: Iterator[FaultRow], *, backend: str, mode: str) -> It
 
 
 def _settings(backend: str) -> tuple[str, ...]:
-    settings = (f"type={backend}", f"waitSeconds={_WAIT_SECONDS}", *SIZES.get(backend, ()))
+    settings = (f"type={backend}", f"waitSeconds={_WAIT_S}", *SIZES.get(backend, ()))
     return tuple(f"remoteBackend.{setting}" for setting in settings)
 
 
@@ -193,7 +193,7 @@ class _Backend:
         backend = self._backend
         return {
             "down at start": _Scenario(_nothing, backend.start, breaks=True),
-            "slow 500 ms": _Scenario(lambda: self._slow(_SLOW_SECONDS), lambda: self._slow(0), breaks=False),
+            "slow 500 ms": _Scenario(lambda: self._slow(_SLOW_S), lambda: self._slow(0), breaks=False),
             "network cut": _Scenario(self._cut, self._mend, breaks=False),
             "full": _Scenario(lambda: _fill(bench), _nothing, breaks=False),
             "restarted empty": _Scenario(self._restart, _nothing, breaks=True),

@@ -19,16 +19,16 @@ from typing import Literal
 import platformdirs
 
 from lmcache_kserve import resources
-from lmcache_kserve.engine.lock import Exclusive
 from lmcache_kserve.engine.setup import (
     STAGE,
-    Progress,
     check_machine,
     foreign_free_environment,
     install,
     python_for_engine,
 )
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lock import Exclusive
+from lmcache_kserve.progress import Progress
 
 ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
 """Environment variable that names the Python (or its environment's folder) in which vLLM and LMCache are installed."""

@@ -14,8 +14,9 @@ from typing import Protocol
 
 from uv import find_uv_bin
 
-from lmcache_kserve.engine.lock import Exclusive
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lock import Exclusive
+from lmcache_kserve.progress import Progress
 
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 STAGE = "engine"
@@ -34,13 +35,6 @@ _NO_NETWORK = re.compile(
 )
 # They would lead an installer or an interpreter into another environment.
 _FOREIGN_VARIABLES = frozenset({"PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"})
-
-
-class Progress(Protocol):
-    """Told how far a piece of work is."""
-
-    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` steps of `stage` are behind us; `note` says what happens now."""
 
 
 @dataclass(frozen=True, slots=True)

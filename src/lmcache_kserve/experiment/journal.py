@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from lmcache_kserve.evidence import FaultWindow, Moment
-
-ProgressCallback = Callable[[str, int, int, str], None]
-"""Called with a stage's name, steps done, steps in all, and a note for people."""
+from lmcache_kserve.progress import Progress, untold
 
 
 class Journal:
     """Collects the timeline and the fault windows of one experiment, and passes progress on."""
 
-    def __init__(self, *, progress: ProgressCallback | None = None, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, *, progress: Progress = untold, now: Callable[[], datetime] | None = None) -> None:
         self._progress = progress
         self.now = now or (lambda: datetime.now(UTC))
         self._timeline: list[Moment] = []
@@ -37,8 +35,7 @@ class Journal:
         """Tell how far a stage is; its start and its end enter the timeline."""
         if done == 0:
             self.note("stage", stage)
-        if self._progress:
-            self._progress(stage, done, total, note)
+        self._progress(stage, done, total, note)
 
     @contextmanager
     def fault(self, reason: str, *, stays_open: bool = False) -> Iterator[None]:

@@ -22,9 +22,10 @@ from lmcache_kserve.evidence import (
 from lmcache_kserve.experiment.bench import Bench, Options
 from lmcache_kserve.experiment.client import RequestError
 from lmcache_kserve.experiment.faults import interrupt_backend, interrupt_cache_server, kill_replica
-from lmcache_kserve.experiment.journal import Journal, ProgressCallback
+from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.lmcache.logs import plain
 from lmcache_kserve.lmcache.metrics import counter
+from lmcache_kserve.progress import Progress, untold
 from lmcache_kserve.secrets import redact
 from lmcache_kserve.target import Contents, LogLine, Target
 from lmcache_kserve.waiting import Clock, WaitTimeoutError, wait_for
@@ -42,7 +43,7 @@ def run_experiment(  # noqa: PLR0913 - the clock and the wall clock are for test
     *,
     baseline: Target | None = None,
     options: Options | None = None,
-    progress: ProgressCallback | None = None,
+    progress: Progress = untold,
     clock: Clock | None = None,
     now: Callable[[], datetime] | None = None,
 ) -> Evidence:

@@ -18,9 +18,9 @@ from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
-_INIT_TIMEOUT_SECONDS = 600.0
-_WATCH_SECONDS = 0.5
-_RESTART_DELAY_SECONDS = 1.0
+_INIT_TIMEOUT_S = 600.0
+_WATCH_S = 0.5
+_RESTART_DELAY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class LocalPod:
             process = self._launch(container)
             if container in staying:
                 self._wait_ready(container)
-            elif (code := process.wait(timeout=_INIT_TIMEOUT_SECONDS)) != 0:
+            elif (code := process.wait(timeout=_INIT_TIMEOUT_S)) != 0:
                 raise HarnessError(f"init container {process.name} ended with code {code}\n{process.log.tail()}")
         for container in self.plan.spec["containers"]:
             self._launch(container)
@@ -231,9 +231,9 @@ class LocalPod:
         """Start a container again that ends by itself after it was ready once."""
         closing = self._release.closing
         while process.exit_code is None:
-            if closing.wait(_WATCH_SECONDS):
+            if closing.wait(_WATCH_S):
                 return
-        if container["name"] not in self._once_ready or closing.wait(_RESTART_DELAY_SECONDS):
+        if container["name"] not in self._once_ready or closing.wait(_RESTART_DELAY_S):
             return
         process.kill()  # what it has left behind
         with suppress(HarnessError):  # ended from here

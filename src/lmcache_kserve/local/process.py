@@ -22,8 +22,8 @@ OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
 
 _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TEMPORARY_PREFIX = "lmcache-kserve-"
-_TERMINATION_GRACE_SECONDS = 10.0
-_LAST_WORDS_SECONDS = 3.0
+_TERMINATION_GRACE_S = 10.0
+_LAST_WORDS_S = 3.0
 
 
 class Log:
@@ -104,7 +104,7 @@ class ContainerProcess:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"{self.name} did not finish within {timeout:.0f} s\n{self.log.tail()}") from error
-        self._pump.join(_LAST_WORDS_SECONDS)
+        self._pump.join(_LAST_WORDS_S)
         return code
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class ContainerProcess:
         members = self._members()
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs(members, timeout=_TERMINATION_GRACE_SECONDS)
+        _, alive = psutil.wait_procs(members, timeout=_TERMINATION_GRACE_S)
         self._end(alive)
 
     def kill(self) -> None:
@@ -134,14 +134,14 @@ class ContainerProcess:
             if process not in trackers:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-        _, alive = psutil.wait_procs(trackers, timeout=_LAST_WORDS_SECONDS)
+        _, alive = psutil.wait_procs(trackers, timeout=_LAST_WORDS_S)
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait()
         # The root is waited for above: waiting for it here too would take its exit code away.
-        psutil.wait_procs([process for process in members if process != self._root], timeout=_LAST_WORDS_SECONDS)
-        self._pump.join(_LAST_WORDS_SECONDS)
+        psutil.wait_procs([process for process in members if process != self._root], timeout=_LAST_WORDS_S)
+        self._pump.join(_LAST_WORDS_S)
 
     def _copy(self, stream: IO[bytes]) -> None:
         with stream:
@@ -155,7 +155,7 @@ def end_leftovers() -> int:
     for process in leftovers:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(leftovers, timeout=_TERMINATION_GRACE_SECONDS)
+    psutil.wait_procs(leftovers, timeout=_TERMINATION_GRACE_S)
     return len(leftovers)
 
 

@@ -28,7 +28,7 @@ _LIBRARIES = {"mooncake_master": "ibverbs", "mooncake_client": "ibverbs", "infin
 """Libraries that those packages take from the system, over TCP too; Debian's and Ubuntu's package is lib<name>1."""
 _EMBEDDED_NAME = "valkey-server"
 _VERSION = re.compile(r"(?P<name>\w+) server v=(?P<version>\S+)")
-_VERSION_TIMEOUT_SECONDS = 10
+_VERSION_TIMEOUT_S = 10
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -89,7 +89,7 @@ class Programs:
             [shutil.which(program, path=self.path) or program, "--version"],
             capture_output=True,
             text=True,
-            timeout=_VERSION_TIMEOUT_SECONDS,
+            timeout=_VERSION_TIMEOUT_S,
             check=False,
         ).stdout
         found = _VERSION.search(said)

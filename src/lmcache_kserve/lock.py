@@ -1,4 +1,4 @@
-"""Lets one process at a time make a folder that all of a user's processes share."""
+"""Lets one process at a time make a file or folder that all of a user's processes share."""
 
 import fcntl
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from typing import Self
 
 
 class Exclusive:
-    """The right to make a folder, as a context manager; held through a lock file beside it.
+    """The right to make a file or folder, as a context manager; held through a lock file beside it.
 
     The lock belongs to an open file, not to a process: a program that inherits `descriptor` (`pass_fds` of
-    `subprocess`) keeps the folder locked for as long as it runs, even when the process that started it was killed.
+    `subprocess`) keeps the lock for as long as it runs, even when the process that started it was killed.
 
     Args:
-        folder: what is to be made; its parent is created.
+        made: what is to be made; its parent is created.
         waiting: called once, when another process holds the lock.
     """
 
-    def __init__(self, folder: Path, *, waiting: Callable[[], None]) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._file = folder.with_suffix(".lock").open("w", encoding="utf-8")
+    def __init__(self, made: Path, *, waiting: Callable[[], None] = lambda: None) -> None:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        self._file = made.with_suffix(".lock").open("w", encoding="utf-8")
         self._waiting = waiting
 
     @property

@@ -1,7 +1,8 @@
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lmcache_kserve.engine.lock import Exclusive
+from lmcache_kserve.lock import Exclusive
 
 
 def test_a_free_folder_is_locked_without_waiting_again_and_again(tmp_path: Path) -> None:
@@ -25,3 +26,16 @@ def test_a_program_that_inherited_the_lock_holds_it_until_its_end(tmp_path: Path
 
     with Exclusive(tmp_path / "folder", waiting=end_it):
         assert waited == [None]
+
+
+def test_threads_of_one_process_exclude_each_other_too(tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def make(number: int) -> None:
+        with Exclusive(tmp_path / "folder"):
+            inside.append(number)
+            assert inside == [number]
+            inside.clear()
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        list(threads.map(make, range(40)))
