@@ -8,9 +8,10 @@ from rendering import CHART
 
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.evidence import Outage
-from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.faults import Fault, disturb
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.waiting import Pending, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.fault]
@@ -35,7 +36,7 @@ def test_no_request_fails_and_hits_return_when_the_master_goes(installed: Instal
     )
     old = _master(installed)
     with ClusterTarget(installed.api, installed.name) as target:
-        bench = Bench(target, None, options=Options(traffic_interval_s=0.5), journal=Journal())
+        bench = Bench(target, None, measurement=Measurement(traffic_interval_s=0.5), journal=Journal())
         with bench.opened():
             bench.calibrate()
             fault = Fault(

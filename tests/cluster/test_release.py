@@ -17,9 +17,10 @@ from running import HEED_SIGINT
 
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.evidence import Outage, Unreadable
-from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.faults import Fault, disturb
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -270,7 +271,7 @@ def _disturbed(
 ) -> Outage | Unreadable:
     """What the replicas' clients saw while something kept the replicas from the backend."""
     with ClusterTarget(installed.api, installed.name) as target:
-        bench = Bench(target, None, options=Options(traffic_interval_s=1.0), journal=Journal())
+        bench = Bench(target, None, measurement=Measurement(traffic_interval_s=1.0), journal=Journal())
         with bench.opened():
             bench.calibrate()
             return disturb(bench, Fault(name=name, client_reconnects=True, begin=begin, end=end), stage=name)

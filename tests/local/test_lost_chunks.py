@@ -13,8 +13,9 @@ import redis
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands.local_run import run_folder
 from lmcache_kserve.engine.find import ensure_engine, make_test_model
-from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.probe import Probe
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.waiting import Pending, wait_for
@@ -86,7 +87,7 @@ def stored(server: "redis.Redis", probe: Probe, prompt: str, *, parts: int) -> t
 def answers(target: LocalTarget, *, workers: int) -> tuple[str, str, str]:
     """The right answer to a prompt, the one after its first chunk was lost, and the next one, from the cache."""
     server = redis_of(target)
-    with Bench(target, None, options=Options(), journal=Journal()).opened() as bench:
+    with Bench(target, None, measurement=Measurement(), journal=Journal()).opened() as bench:
         bench.calibrate()
         arrived(server, before=set(), parts=2 * workers)  # of the prompt that calibrated
         writer, reader = bench.probes

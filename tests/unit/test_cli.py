@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from lmcache_kserve.cli import app
 from lmcache_kserve.commands import conclusion, demo, faults, verify
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.experiment.measurement import Measurement
 
 SECRET = "hunter's 2"  # noqa: S105 - of no server; with what a shell and JSON have to quote
 
@@ -118,8 +120,28 @@ def test_verify_passes_its_options_on_and_says_whether_every_check_passed(
 
     monkeypatch.setattr(verify, "run", run)
     assert invoke("verify", "demo", "-n", "llm", "--no-faults", "--context", "staging", "--pairs", "5")[0] == code
-    assert (seen[0].release, seen[0].namespace, seen[0].context, seen[0].pairs) == ("demo", "llm", "staging", 5)
-    assert not seen[0].faults
+    assert (seen[0].release, seen[0].namespace, seen[0].context) == ("demo", "llm", "staging")
+    assert seen[0].measurement.pairs == 5
+    assert not seen[0].measurement.faults
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [(demo, ("demo",)), (faults, ("faults", "--out", "out")), (verify, ("verify", "llm"))],
+    ids=["demo", "faults", "verify"],
+)
+def test_every_command_measures_what_the_defaults_say(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, arguments: tuple[str, ...]
+) -> None:
+    measurement = recorded(monkeypatch, module, *arguments).measurement
+    # Verify alone waits for a longer answer: a deleted pod goes on answering for a while.
+    assert replace(measurement, kill_answer_tokens=Measurement().kill_answer_tokens) == Measurement()
+
+
+def test_an_earlier_table_of_faults_that_cannot_be_read_is_named_by_its_option(tmp_path: Path) -> None:
+    code, output = invoke("faults", "--backend", "redis", "--out", str(tmp_path), "--earlier", str(tmp_path / "absent"))
+    assert code == 2
+    assert "cannot read --earlier" in output
 
 
 @pytest.mark.parametrize("backend", ["filesystem", "infinistore", "custom", "reddis"])

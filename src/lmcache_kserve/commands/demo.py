@@ -5,18 +5,31 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
+from lmcache_kserve.commands.common import (
+    DEFAULTS,
+    Pairs,
+    PromptTokens,
+    ReportFolder,
+    Settings,
+    ValuesFiles,
+    command_words,
+    finish,
+    parse_secrets,
+)
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.engine.find import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.experiment.bench import Options as Measurements
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.secrets import redact_command
@@ -24,10 +37,55 @@ from lmcache_kserve.secrets import redact_command
 _MODEL_STAND_IN = "model"
 """Stands for the model's path in the first render, which only checks the values."""
 
-_WARMUP_PAIRS = 1
-_TRAFFIC_INTERVAL_S = 1.0
-_SURVIVOR_INTERVAL_S = 5.0
-"""Denser traffic would take the processor from the engine that starts again beside it."""
+
+def demo(  # noqa: PLR0913 - one parameter per option
+    *,
+    values: ValuesFiles = None,
+    settings: Settings = None,
+    secrets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            help="Secret that a cluster would hold already: NAME/KEY=VALUE, or NAME/KEY for the value of the "
+            "environment variable KEY; repeatable.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Hugging Face id or folder of the model; by default a small one is made on the spot."),
+    ] = None,
+    pairs: Pairs = DEFAULTS.pairs,
+    prompt_tokens: PromptTokens = DEFAULTS.prompt_tokens,
+    baseline: Annotated[
+        bool, typer.Option(help="Also run plain vLLM, to report overhead and share of the possible gain.")
+    ] = True,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the release running afterwards, until Ctrl-C.")] = False,
+    out: ReportFolder = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Chart folder or package; by default the one that ships here.")
+    ] = None,
+) -> None:
+    """Render the chart, run what it renders on this machine, and prove that its cache is shared.
+
+    Needs no cluster, no container runtime and no root. Exits with 0 only if every check passed.
+    """
+
+    def run_it(console: Console) -> bool:
+        options = Options(
+            values_files=tuple(values or ()),
+            settings=tuple(settings or ()),
+            secrets=parse_secrets(secrets or ()),
+            model=model,
+            measurement=Measurement(pairs=pairs, prompt_tokens=prompt_tokens),
+            baseline=baseline,
+            keep=keep,
+            out=out,
+            chart=chart,
+            command=command_words(),
+        )
+        return run(options, console=console)
+
+    finish(run_it, interrupted="everything that was started has been ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +96,7 @@ class Options:
     settings: tuple[str, ...]
     secrets: Mapping[str, Mapping[str, str]]
     model: str | None
-    pairs: int
-    prompt_tokens: int
+    measurement: Measurement
     baseline: bool
     keep: bool
     out: Path | None
@@ -68,18 +125,12 @@ def run(options: Options, *, console: Console) -> bool:
             evidence = run_experiment(
                 targets[0],
                 baseline=targets[1] if options.baseline else None,
-                options=Measurements(
-                    pairs=options.pairs,
-                    warmup_pairs=_WARMUP_PAIRS,
-                    prompt_tokens=options.prompt_tokens,
-                    traffic_interval_s=_TRAFFIC_INTERVAL_S,
-                    survivor_interval_s=_SURVIVOR_INTERVAL_S,
-                ),
+                measurement=options.measurement,
                 progress=stages.update,
             )
         passed = conclusion.conclude(
             evidence,
-            pairs=options.pairs,
+            pairs=options.measurement.pairs,
             out=options.out,
             command=redact_command(options.command, targets[0].secrets),
             values_digest=renderer.values_digest(),

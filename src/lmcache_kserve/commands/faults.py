@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
+from lmcache_kserve.commands.common import DEFAULTS, Settings, ValuesFiles, command_words, finish
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.concurrency import first_failure
@@ -20,9 +23,9 @@ from lmcache_kserve.engine.find import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Unreadable
 from lmcache_kserve.experiment.bench import Bench
-from lmcache_kserve.experiment.bench import Options as Measurements
 from lmcache_kserve.experiment.faults import Fault, disturb
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.report import fault_table
 from lmcache_kserve.report.fault_table import FaultRow
@@ -42,11 +45,39 @@ _FILLING_PROMPTS = 8
 _WAIT_S = 5
 """How long a replica waits for a backend that is not there."""
 _SLOW_S = 0.5
-_TRAFFIC_INTERVAL_S = 1.0
 _MEMORY_POLL_S = 0.2
 
 FAULTS = ("down at start", "slow 500 ms", "network cut", "full", "restarted empty", "killed")
 """In this order: what a client may not recover from comes last."""
+
+
+def faults(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for faults.md, faults.json and the logs.")],
+    backends: Annotated[
+        list[str] | None,
+        typer.Option("--backend", help="remoteBackend.type; repeatable. By default every one that runs here."),
+    ] = None,
+    values: ValuesFiles = None,
+    settings: Settings = None,
+    earlier: Annotated[
+        Path | None, typer.Option(help="The faults.json of an earlier run; its rows of other backends stay.")
+    ] = None,
+) -> None:
+    """Break the remote backend in every way, on this machine, and see what it costs the service.
+
+    Exits with 0 only if every request was answered, and hits returned wherever LMCache's client reconnects.
+    """
+    options = Options(
+        backends=tuple(backends or BACKENDS),
+        values_files=tuple(values or ()),
+        settings=tuple(settings or ()),
+        out=out,
+        earlier=earlier,
+        measurement=DEFAULTS,
+        command=command_words(),
+    )
+    finish(lambda console: run(options, console=console), interrupted="everything that was started has been ended")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +87,9 @@ class Options:
     backends: tuple[str, ...]
     values_files: tuple[Path, ...]
     settings: tuple[str, ...]
-    secrets: Mapping[str, Mapping[str, str]]
     out: Path
-    keep: Path | None
+    earlier: Path | None
+    measurement: Measurement
     command: tuple[str, ...]
 
 
@@ -92,7 +123,7 @@ def run(options: Options, *, console: Console) -> bool:
     }
     for renderer in renderers.values():
         renderer.release("model.id=model")
-    earlier = fault_table.read(options.keep) if options.keep else []
+    earlier = fault_table.read(options.earlier) if options.earlier else []
     conclusion.prepare(options.out)
     clean_up_after_others(console)
     rows: list[FaultRow] = []
@@ -108,12 +139,11 @@ def run(options: Options, *, console: Console) -> bool:
                 directory=folder / backend,
                 engine=engine,
                 chart_versions=renderer.versions(),
-                given_secrets=options.secrets,
                 linked=True,
             ) as target:
-                faults = _Backend(target, stages).rows()
+                rows_of_backend = _Backend(target, options.measurement, stages).rows()
                 try:
-                    rows += with_the_missing(faults, backend=backend, mode=target.mode)
+                    rows += with_the_missing(rows_of_backend, backend=backend, mode=target.mode)
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
@@ -150,12 +180,13 @@ def _settings(backend: str) -> tuple[str, ...]:
 class _Backend:
     """One backend's rows."""
 
-    def __init__(self, target: LocalTarget, stages: Stages) -> None:
+    def __init__(self, target: LocalTarget, measurement: Measurement, stages: Stages) -> None:
         backend = target.backend
         if backend is None or not backend.controllable:
             raise HarnessError(f"remoteBackend.type={target.backend_type} runs nothing here that could fail")
         self._target = target
         self._backend = backend
+        self._measurement = measurement
         self._stages = stages
 
     def rows(self) -> Iterator[FaultRow]:
@@ -163,9 +194,7 @@ class _Backend:
         stage = self._backend.type
         self._stages.update(stage, 0, len(FAULTS), "replicas start without the backend")
         self._target.start(progress=lambda _: None, backend=False)
-        with Bench(
-            self._target, None, options=Measurements(traffic_interval_s=_TRAFFIC_INTERVAL_S), journal=Journal()
-        ).opened() as bench:
+        with Bench(self._target, None, measurement=self._measurement, journal=Journal()).opened() as bench:
             bench.calibrate()
             for number, name in enumerate(FAULTS, start=1):
                 one = self._row(bench, name)

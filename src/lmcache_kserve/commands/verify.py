@@ -3,23 +3,59 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from lmcache_kserve.cluster.api import Api
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.commands import conclusion
+from lmcache_kserve.commands.common import DEFAULTS, Pairs, PromptTokens, ReportFolder, command_words, finish
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.evidence import Evidence, ReplicaLog
-from lmcache_kserve.experiment.bench import Options as Measurements
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.secrets import redact_command
 
-_WARMUP_PAIRS = 1
-_TRAFFIC_INTERVAL_S = 1.0
-_SURVIVOR_INTERVAL_S = 5.0
 _KILL_ANSWER_TOKENS = 512
 """A deleted pod goes on answering for up to two seconds: the answer that is to be cut off has to take longer."""
+
+
+def verify(  # noqa: PLR0913 - one parameter per option
+    release: Annotated[str, typer.Argument(help="Name of the Helm release.")],
+    *,
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the release.")] = "default",
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Kubeconfig; by default what KUBECONFIG names, or ~/.kube/config.")
+    ] = None,
+    context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; by default its current one.")] = None,
+    pairs: Pairs = DEFAULTS.pairs,
+    prompt_tokens: PromptTokens = DEFAULTS.prompt_tokens,
+    faults: Annotated[
+        bool, typer.Option("--faults/--no-faults", help="Also kill a replica and interrupt the backend.")
+    ] = True,
+    out: ReportFolder = None,
+) -> None:
+    """Prove that the cache of a release on a cluster is shared, from here with a kubeconfig.
+
+    Kills one replica and scales the backend to 0 and back, unless --no-faults is given. Exits with 0 only if every
+    check passed.
+    """
+    options = Options(
+        release=release,
+        namespace=namespace,
+        kubeconfig=kubeconfig,
+        context=context,
+        measurement=Measurement(
+            pairs=pairs, prompt_tokens=prompt_tokens, kill_answer_tokens=_KILL_ANSWER_TOKENS, faults=faults
+        ),
+        out=out,
+        command=command_words(),
+    )
+    finish(
+        lambda console: run(options, console=console), interrupted="a backend that was stopped has been started again"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +66,7 @@ class Options:
     namespace: str
     kubeconfig: Path | None
     context: str | None
-    pairs: int
-    prompt_tokens: int
-    faults: bool
+    measurement: Measurement
     out: Path | None
     command: tuple[str, ...]
 
@@ -49,15 +83,7 @@ def run(options: Options, *, console: Console) -> bool:
     with Stages(console) as stages, ClusterTarget(api, options.release) as target:
         evidence = run_experiment(
             target,
-            options=Measurements(
-                pairs=options.pairs,
-                warmup_pairs=_WARMUP_PAIRS,
-                prompt_tokens=options.prompt_tokens,
-                kill_answer_tokens=_KILL_ANSWER_TOKENS,
-                traffic_interval_s=_TRAFFIC_INTERVAL_S,
-                survivor_interval_s=_SURVIVOR_INTERVAL_S,
-                faults=options.faults,
-            ),
+            measurement=options.measurement,
             progress=stages.update,
         )
         _reconnect(target, stages)
@@ -65,7 +91,7 @@ def run(options: Options, *, console: Console) -> bool:
         _write_logs(evidence, options.out / "logs")
     return conclusion.conclude(
         evidence,
-        pairs=options.pairs,
+        pairs=options.measurement.pairs,
         out=options.out,
         command=redact_command(options.command, target.secrets),
         values_digest=None,

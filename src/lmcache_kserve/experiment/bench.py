@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Pass, ReplicaFacts, full_chunk_tokens
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.probe import Probe, request_ids
 from lmcache_kserve.experiment.prompts import PromptSource, words_for
 from lmcache_kserve.secrets import redact
@@ -23,54 +23,25 @@ _SETTLED_POLLS = 8
 _TELLING = ("LMCACHE_", "VLLM_", "OMP_", "KMP_", "PYTHONHASHSEED")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How much to measure; lengths in tokens, times in seconds.
-
-    Attributes:
-        pairs: measured pairs of a cold and a warm pass.
-        warmup_pairs: pairs before them that are set aside.
-        prompt_tokens: length of a measured prompt, shortened where the model's context is smaller.
-        traffic_tokens: length of a prompt of the steady traffic; at least two chunks are used.
-        answer_tokens: length of an answer.
-        kill_answer_tokens: length of the answer during which a replica is killed: long enough to be cut off.
-        seed: of the prompts; a random one by default, so that no earlier run's cache entries are hit.
-        log_timeout_s: how long to wait for the log lines of an answered request.
-        outage_timeout_s: how long to wait for the traffic's answers while the backend is away.
-        recovery_timeout_s: how long to wait for hits to return after it.
-        traffic_interval_s: pause between two requests of the traffic to one replica.
-        survivor_interval_s: the same while a killed replica starts again: longer, to leave it the processor.
-        faults: whether to kill a replica and to interrupt the backend.
-    """
-
-    pairs: int = 12
-    warmup_pairs: int = 2
-    prompt_tokens: int = 3000
-    traffic_tokens: int = 800
-    answer_tokens: int = 8
-    kill_answer_tokens: int = 256
-    seed: int | None = None
-    log_timeout_s: float = 10.0
-    outage_timeout_s: float = 120.0
-    recovery_timeout_s: float = 120.0
-    traffic_interval_s: float = 0.2
-    survivor_interval_s: float = 2.0
-    faults: bool = True
-
-
 class Bench:
     """Open clients to every engine of an experiment, and its prompts."""
 
     def __init__(
-        self, target: Target, baseline: Target | None, *, options: Options, journal: Journal, clock: Clock | None = None
+        self,
+        target: Target,
+        baseline: Target | None,
+        *,
+        measurement: Measurement,
+        journal: Journal,
+        clock: Clock | None = None,
     ) -> None:
         if not target.replicas:
             raise HarnessError("the release has no replica: set predictor.replicas to 2 or more")
         self.target = target
-        self.options = options
+        self.measurement = measurement
         self.journal = journal
         self.clock = clock or SystemClock()
-        self.seed = secrets.randbits(64) if options.seed is None else options.seed
+        self.seed = secrets.randbits(64) if measurement.seed is None else measurement.seed
         self.prompts = PromptSource(self.seed)
         ids = request_ids(secrets.randbits(64))
         self._targets = [target] if baseline is None else [target, baseline]
@@ -85,7 +56,7 @@ class Bench:
             ids=ids,
             journal=self.journal,
             clock=self.clock,
-            log_timeout=self.options.log_timeout_s,
+            log_timeout=self.measurement.log_timeout_s,
         )
 
     @contextmanager
@@ -106,12 +77,14 @@ class Bench:
         context = self._context(probe)
         text = self.prompts.fresh(_PROBE_WORDS)
         tokens = probe.send(text, max_tokens=1).prompt_tokens
-        limit = (context or self.options.prompt_tokens * 100) - self.options.kill_answer_tokens - _CONTEXT_MARGIN
-        if limit < self.options.answer_tokens:
+        limit = (
+            (context or self.measurement.prompt_tokens * 100) - self.measurement.kill_answer_tokens - _CONTEXT_MARGIN
+        )
+        if limit < self.measurement.answer_tokens:
             raise HarnessError(f"a context of {context} tokens is too short to measure: raise model.maxModelLen")
-        short = max(self.options.traffic_tokens, 2 * self.target.chunk_size + _CONTEXT_MARGIN)
+        short = max(self.measurement.traffic_tokens, 2 * self.target.chunk_size + _CONTEXT_MARGIN)
         self._long_words = words_for(
-            min(self.options.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens
+            min(self.measurement.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens
         )
         self._short_words = words_for(min(short, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens)
 
@@ -173,7 +146,7 @@ class Bench:
         The log line comes when the chunks are handed to the client of the backend, which goes on sending them.
         """
         before = self._peek()
-        sent = probe.store(prompt, max_tokens=max_tokens or self.options.answer_tokens)
+        sent = probe.store(prompt, max_tokens=max_tokens or self.measurement.answer_tokens)
         if before is None:
             return sent
         wanted = (before.entries or 0) + self.expected_entries(sent.prompt_tokens, before)

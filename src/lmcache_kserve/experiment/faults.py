@@ -36,7 +36,7 @@ def kill_replica(bench: Bench) -> tuple[ReplicaKill | Unreadable, Restart | Unre
         return Unreadable(str(error)), Unreadable(f"no replica was restarted: {error}")
     bench.journal.progress(stage, 2, 3, "the same prompt on the new replica")
     try:
-        repeated = bench.probes[-1].load(prompt, max_tokens=bench.options.answer_tokens)
+        repeated = bench.probes[-1].load(prompt, max_tokens=bench.measurement.answer_tokens)
     except RequestError as error:
         return kill, Unreadable(str(error))
     bench.journal.progress(stage, 3, 3, f"{repeated.hit_tokens} of {repeated.prompt_tokens} tokens hit")
@@ -45,9 +45,9 @@ def kill_replica(bench: Bench) -> tuple[ReplicaKill | Unreadable, Restart | Unre
 
 def _kill(bench: Bench, stage: str) -> tuple[ReplicaKill, str]:
     victim, others = bench.probes[-1], bench.probes[:-1]
-    options = bench.options
+    measurement = bench.measurement
     prompt = bench.long_prompt()
-    expected = bench.baseline.send(prompt, max_tokens=options.answer_tokens).text if bench.baseline else None
+    expected = bench.baseline.send(prompt, max_tokens=measurement.answer_tokens).text if bench.baseline else None
     traffic = _survivors(bench, others)
     attempts: list[Attempt] = []
     try:
@@ -69,7 +69,7 @@ def _kill(bench: Bench, stage: str) -> tuple[ReplicaKill, str]:
         answers = traffic.stop() if traffic else ()
     if expected is None:
         survivor = others[0] if others else victim
-        expected = survivor.send(prompt, max_tokens=options.answer_tokens).text
+        expected = survivor.send(prompt, max_tokens=measurement.answer_tokens).text
     kill = ReplicaKill(
         victim=victim.name,
         interrupted=attempts[0].error is not None,
@@ -86,7 +86,7 @@ def _survivors(bench: Bench, others: list[Probe]) -> Traffic | None:
     if not others:
         return None
     work = [(probe, [_known(bench, probe, bench.short_prompt())]) for probe in others]
-    traffic = _traffic(bench, work, bench.options.survivor_interval_s)
+    traffic = _traffic(bench, work, bench.measurement.survivor_interval_s)
     traffic.phase = "during"
     traffic.start()
     return traffic
@@ -98,7 +98,7 @@ def _cut_off(bench: Bench, victim: Probe, prompt: str) -> Attempt:
     name = victim.name
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="in-flight") as thread:
         sent: Future[Pass] = thread.submit(
-            victim.send, prompt, max_tokens=bench.options.kill_answer_tokens, request_id=request_id
+            victim.send, prompt, max_tokens=bench.measurement.kill_answer_tokens, request_id=request_id
         )
 
         def taken_up() -> bool:
@@ -107,7 +107,7 @@ def _cut_off(bench: Bench, victim: Probe, prompt: str) -> Attempt:
         with suppress(WaitTimeoutError):  # without that line the request is in flight all the same
             wait_for(
                 taken_up,
-                timeout=bench.options.log_timeout_s,
+                timeout=bench.measurement.log_timeout_s,
                 delay=_IN_FLIGHT_POLL_S,
                 describe=f"{name} to take up request {request_id}",
                 clock=bench.clock,
@@ -125,7 +125,7 @@ def _retry(bench: Bench, probe: Probe, prompt: str) -> Attempt:
     """The client's second try, on another replica where there is one."""
     request_id, at = probe.next_id(), bench.journal.now()
     try:
-        answer = probe.send(prompt, max_tokens=bench.options.kill_answer_tokens, request_id=request_id)
+        answer = probe.send(prompt, max_tokens=bench.measurement.kill_answer_tokens, request_id=request_id)
     except RequestError as error:
         return Attempt(replica=probe.name, request_id=request_id, at=at, error=str(error))
     bench.journal.note("recovery", f"{probe.name} answers the request that was cut off")
@@ -187,7 +187,7 @@ def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
         (probe, [_known(bench, bench.probes[number - 1], bench.short_prompt()) for _ in range(_KNOWN_PROMPTS)])
         for number, probe in enumerate(bench.probes)
     ]
-    traffic = _traffic(bench, work, bench.options.traffic_interval_s)
+    traffic = _traffic(bench, work, bench.measurement.traffic_interval_s)
     traffic.start()
     answers: tuple[Answer, ...] = ()
     try:
@@ -237,14 +237,14 @@ def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
         tries += 1
         prompt = bench.short_prompt()
         bench.store(writer, prompt)
-        return reader.load(prompt, max_tokens=bench.options.answer_tokens).hit_tokens > 0
+        return reader.load(prompt, max_tokens=bench.measurement.answer_tokens).hit_tokens > 0
 
     if len(bench.probes) == 1 and bench.shared:
         return None, 0
     try:
         wait_for(
             hit,
-            timeout=bench.options.recovery_timeout_s,
+            timeout=bench.measurement.recovery_timeout_s,
             delay=_POLL_S,
             describe="hits to return",
             clock=bench.clock,
@@ -255,7 +255,7 @@ def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
 
 
 def _traffic(bench: Bench, work: list[tuple[Probe, list[Known]]], interval: float) -> Traffic:
-    return Traffic(work, max_tokens=bench.options.answer_tokens, interval=interval, journal=bench.journal)
+    return Traffic(work, max_tokens=bench.measurement.answer_tokens, interval=interval, journal=bench.journal)
 
 
 def _known(bench: Bench, probe: Probe, prompt: str) -> Known:
@@ -265,7 +265,7 @@ def _known(bench: Bench, probe: Probe, prompt: str) -> Known:
 def _wait_for_answers(bench: Bench, traffic: Traffic, phase: str, count: int) -> None:
     wait_for(
         lambda: traffic.least(phase) >= count,
-        timeout=bench.options.outage_timeout_s,
+        timeout=bench.measurement.outage_timeout_s,
         delay=_POLL_S,
         describe=f"{count} answers from every replica {phase} the outage",
         clock=bench.clock,

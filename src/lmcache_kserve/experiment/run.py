@@ -19,10 +19,11 @@ from lmcache_kserve.evidence import (
     Subject,
     Unreadable,
 )
-from lmcache_kserve.experiment.bench import Bench, Options
+from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.client import RequestError
 from lmcache_kserve.experiment.faults import interrupt_backend, interrupt_cache_server, kill_replica
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.lmcache.logs import plain
 from lmcache_kserve.lmcache.metrics import counter
 from lmcache_kserve.progress import Progress, untold
@@ -42,7 +43,7 @@ def run_experiment(  # noqa: PLR0913 - the clock and the wall clock are for test
     target: Target,
     *,
     baseline: Target | None = None,
-    options: Options | None = None,
+    measurement: Measurement | None = None,
     progress: Progress = untold,
     clock: Clock | None = None,
     now: Callable[[], datetime] | None = None,
@@ -53,7 +54,7 @@ def run_experiment(  # noqa: PLR0913 - the clock and the wall clock are for test
         target: the release to prove.
         baseline: the same engine without LMCache and with its own prefix cache; without it neither overhead nor limit
             is known.
-        options: how much to measure.
+        measurement: how much to measure.
         progress: called as things go on.
         clock: the clock of all waits.
         now: the wall clock of the timeline.
@@ -62,7 +63,7 @@ def run_experiment(  # noqa: PLR0913 - the clock and the wall clock are for test
         HarnessError: the release cannot be measured at all (no replica, wrong model name, not reachable).
     """
     journal = Journal(progress=progress, now=now)
-    bench = Bench(target, baseline, options=options or Options(), journal=journal, clock=clock)
+    bench = Bench(target, baseline, measurement=measurement or Measurement(), journal=journal, clock=clock)
     with bench.opened():
         return _Experiment(bench).run()
 
@@ -78,7 +79,7 @@ class _Experiment:
         self._stopped: str | None = None
 
     def run(self) -> Evidence:
-        bench, options = self._bench, self._bench.options
+        bench, measurement = self._bench, self._bench.measurement
         started = self._journal.now()
         self._journal.progress("calibrate", 0, 1, "how many words make the wanted prompt")
         bench.calibrate()
@@ -86,17 +87,17 @@ class _Experiment:
         growth: BackendGrowth | Unreadable | None = None
         external: ExternalHits | Unreadable | None = None
         kill = restart = server_outage = outage = None
-        self._measure("warm-up", options.warmup_pairs, self._warmups)
+        self._measure("warm-up", measurement.warmup_pairs, self._warmups)
         if not self._stopped:
             contents, hits = self._contents(), self._external_hits()
-            self._measure("pairs", options.pairs, self._pairs)
+            self._measure("pairs", measurement.pairs, self._pairs)
             growth = self._growth(contents)
             external = self._external_growth(hits)
-        if not self._stopped and options.faults:
+        if not self._stopped and measurement.faults:
             kill, restart = kill_replica(bench)
-        if not self._stopped and options.faults and (server := bench.target.cache_server):
+        if not self._stopped and measurement.faults and (server := bench.target.cache_server):
             server_outage = interrupt_cache_server(bench, server)
-        if not self._stopped and options.faults and self._interruptible:
+        if not self._stopped and measurement.faults and self._interruptible:
             outage = interrupt_backend(bench)
         logs = self._logs()
         return Evidence(
@@ -104,7 +105,7 @@ class _Experiment:
             started=started,
             finished=self._journal.now(),
             seed=bench.seed,
-            wanted_pairs=options.pairs,
+            wanted_pairs=measurement.pairs,
             replicas=bench.facts(),
             warmups=tuple(self._warmups),
             pairs=tuple(self._pairs),
@@ -137,7 +138,7 @@ class _Experiment:
             reasons |= dict.fromkeys(("backend-grew", "backend-outage"), _NO_BACKEND)
         if not self._bench.shared:
             reasons |= dict.fromkeys(("cross-replica-hit", "restart-hit"), _NO_BACKEND)
-        if not self._bench.options.faults:
+        if not self._bench.measurement.faults:
             checks = ("restart-hit", "cache-server-outage", "backend-outage", "replica-kill")
             reasons |= dict.fromkeys(checks, _NO_FAULTS)
         return reasons
@@ -171,7 +172,7 @@ class _Experiment:
     def _pair(self, index: int) -> Pair:
         """One fresh prompt, cold and warm; roles swap from pair to pair, the order of the cold passes rotates."""
         bench = self._bench
-        tokens = bench.options.answer_tokens
+        tokens = bench.measurement.answer_tokens
         replicas = len(bench.probes)
         first = bench.probes[index % replicas]
         second = bench.probes[(index + 1) % replicas] if bench.shared else first

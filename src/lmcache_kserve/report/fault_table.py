@@ -94,9 +94,9 @@ def read(path: Path) -> list[Run]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HarnessError(f"cannot read --keep {path}: {error}") from error
+        raise HarnessError(f"cannot read --earlier {path}: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise HarnessError(f"--keep {path} is no faults.json of this version ({SCHEMA})")
+        raise HarnessError(f"--earlier {path} is no faults.json of this version ({SCHEMA})")
     runs: list[Run] = content["runs"]
     return runs
 

@@ -30,7 +30,7 @@ from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.commands import verify
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence
-from lmcache_kserve.experiment.bench import Options
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.verdict import judge
 from lmcache_kserve.waiting import wait_for
@@ -503,9 +503,7 @@ def options(out: Path) -> verify.Options:
         namespace="llm",
         kubeconfig=None,
         context=None,
-        pairs=12,
-        prompt_tokens=2000,
-        faults=True,
+        measurement=Measurement(),
         out=out,
         command=("lmcache-kserve", "verify", "demo"),
     )
@@ -605,7 +603,7 @@ def test_the_role_of_the_documentation_suffices_for_every_check_and_holds_nothin
     with cluster(FakeTarget(), rules=rules) as fake, ClusterTarget(connect(fake, tmp_path), "demo") as target:
         evidence = run_experiment(
             target,
-            options=Options(
+            measurement=Measurement(
                 pairs=3, warmup_pairs=1, prompt_tokens=600, traffic_interval_s=0.01, survivor_interval_s=0.01, seed=7
             ),
         )

@@ -8,12 +8,12 @@ from fake_release import FakeClock, FakeTarget, Faults
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence, ExternalHits, Outage, ReplicaKill, Restart, Unreadable
-from lmcache_kserve.experiment.bench import Options
 from lmcache_kserve.experiment.client import CompletionClient
+from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.verdict import Check, Thresholds, judge
 
-QUICK = Options(pairs=3, warmup_pairs=1, traffic_interval_s=0.001, log_timeout_s=1, recovery_timeout_s=3, seed=1)
+QUICK = Measurement(pairs=3, warmup_pairs=1, traffic_interval_s=0.001, log_timeout_s=1, recovery_timeout_s=3, seed=1)
 
 
 @dataclass
@@ -37,10 +37,10 @@ class Run:
         }
 
 
-def prove(target: FakeTarget, *, baseline: FakeTarget | None = None, options: Options = QUICK) -> Run:
+def prove(target: FakeTarget, *, baseline: FakeTarget | None = None, measurement: Measurement = QUICK) -> Run:
     steps: list[tuple[str, int, int, str]] = []
     evidence = run_experiment(
-        target, baseline=baseline, options=options, progress=lambda *step: steps.append(step), clock=FakeClock()
+        target, baseline=baseline, measurement=measurement, progress=lambda *step: steps.append(step), clock=FakeClock()
     )
     return Run(evidence, steps)
 
@@ -66,7 +66,7 @@ def test_a_healthy_release_passes_every_check() -> None:
 
 def test_replicas_swap_roles_and_the_order_rotates_from_pair_to_pair() -> None:
     with FakeTarget() as target, baseline() as plain:
-        pairs = prove(target, baseline=plain, options=Options(pairs=6, traffic_interval_s=0.001)).evidence.pairs
+        pairs = prove(target, baseline=plain, measurement=Measurement(pairs=6, traffic_interval_s=0.001)).evidence.pairs
 
     assert [pair.cold.replica for pair in pairs] == ["predictor-0", "predictor-1"] * 3
     assert [pair.warm.replica for pair in pairs] == ["predictor-1", "predictor-0"] * 3
@@ -181,7 +181,7 @@ def test_a_client_that_never_reconnects_only_has_to_answer() -> None:
 
 def test_a_release_that_hangs_without_its_backend_is_found_and_gets_the_backend_back() -> None:
     with FakeTarget(faults=Faults(silent_in_outage=True)) as target:
-        seen = prove(target, options=replace(QUICK, outage_timeout_s=60))
+        seen = prove(target, measurement=replace(QUICK, outage_timeout_s=60))
         is_up = target.store.up
 
     assert "waited 60 s for 3 answers from every replica during the outage" in seen.failed["backend-outage"]
@@ -336,7 +336,7 @@ def test_secrets_are_hidden_in_what_is_told_about_the_engines() -> None:
 def test_without_faults_the_service_is_left_alone_and_the_reasons_are_given() -> None:
     with FakeTarget() as target:
         ports = [replica.port for replica in target.replicas]
-        seen = prove(target, options=replace(QUICK, faults=False))
+        seen = prove(target, measurement=replace(QUICK, faults=False))
         assert ports == [replica.port for replica in target.replicas]
         assert target.store.keys
     assert seen.failed == {}

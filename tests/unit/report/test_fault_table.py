@@ -98,7 +98,7 @@ def test_a_file_that_is_no_table_is_refused_by_name(tmp_path: Path, text: str | 
     file = tmp_path / "faults.json"
     if text is not None:
         file.write_text(text, encoding="utf-8")
-    with pytest.raises(HarnessError, match=f"--keep {file}"):
+    with pytest.raises(HarnessError, match=f"--earlier {file}"):
         read(file)
 
 
