@@ -27,6 +27,9 @@ _NOT_STARTED = re.compile(r"Failed to initialize LMCacheManager|No adapter found
 _UNKNOWN_ENGINE = re.compile(r"No GPU context found for model|No registered GPU context")
 _SERVER_LOST = re.compile(r"LMCache server is unhealthy")
 _KNOWN_CONNECTORS = re.compile(r"LMCache(MP)?Connector")
+_SEED = (
+    "leave lmcache.hashSeed empty and PYTHONHASHSEED out of predictor.env: the chart computes one seed for all replicas"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,13 @@ def _hash_seed(evidence: Evidence) -> Iterator[Finding]:
     if missing:
         yield Finding(
             _SHARING,
-            f"PYTHONHASHSEED is not set on {_listed(missing)}: chunk keys then depend on luck and on versions; "
-            'set it to "0" on every replica (lmcache.hashSeed)',
+            f"PYTHONHASHSEED is not set on {_listed(missing)}, so replicas may compute different chunk keys; {_SEED}",
         )
     elif len(set(found.values())) > 1:
         values = ", ".join(f"{name} has {seed}" for name, seed in found.items())
         yield Finding(
             _SHARING,
-            f"PYTHONHASHSEED differs ({values}): each replica computes other chunk keys; set it to one value on all",
+            f"PYTHONHASHSEED differs ({values}), so each replica computes other chunk keys; {_SEED}",
         )
 
 

@@ -180,7 +180,7 @@ def test_the_page_of_a_failed_proof_says_why_first() -> None:
 
     assert "6 of 10 checks failed" in text
     assert text.index("Why it failed") < text.index("<h2>Checks</h2>")
-    assert text.count("PYTHONHASHSEED is not set on predictor-1: chunk keys") == 1
+    assert text.count("PYTHONHASHSEED is not set on predictor-1, so") == 1
     assert "<svg" not in text
 
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from made_evidence import evidence, facts, log, pair
 
 from lmcache_kserve.evidence import Evidence, ReplicaFacts
@@ -20,13 +21,21 @@ def test_a_missing_hash_seed_is_named_with_its_replica_and_value() -> None:
     seen = replace(evidence(), replicas=(facts("predictor-0"), bare))
 
     assert "PYTHONHASHSEED is not set on predictor-1" in causes(seen)
-    assert 'set it to "0"' in causes(seen)
 
 
 def test_different_hash_seeds_are_named() -> None:
     seen = replace(evidence(), replicas=(facts("predictor-0"), facts("predictor-1", PYTHONHASHSEED="1")))
 
     assert "predictor-0 has 0, predictor-1 has 1" in causes(seen)
+
+
+@pytest.mark.parametrize("given", ["1", "", "random"])
+def test_the_advice_about_hash_seeds_is_to_leave_them_to_the_chart(given: str) -> None:
+    seen = replace(evidence(), replicas=(facts("predictor-0"), facts("predictor-1", PYTHONHASHSEED=given)))
+
+    assert "leave lmcache.hashSeed empty" in causes(seen)
+    assert "predictor.env" in causes(seen)
+    assert '"0"' not in causes(seen)
 
 
 def test_a_chunk_larger_than_the_prompt_names_the_value_to_change() -> None:
