@@ -1,5 +1,6 @@
 """The picture of the result: TTFT of every pair, cold, warm and at the limit, on a logarithmic axis."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -16,7 +17,7 @@ from lmcache_kserve.evidence import Pair, Pass
 
 _WIDTH_IN, _HEIGHT_IN = 8.6, 3.9
 _LABEL_GAP = 0.125
-"""Least distance of two labels at the right edge, as a part of the axis' height."""
+"""Least distance between two labels at the right edge, as a share of the axis' height."""
 _HIGHEST_LABEL = 0.96
 
 
@@ -80,13 +81,11 @@ class _Series:
 
     @property
     def median(self) -> float:
-        ordered = sorted(self.known)
-        middle = len(ordered) // 2
-        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return statistics.median(self.known)
 
 
 def inline_svg(pairs: Sequence[Pair]) -> str:
-    """The plot as an `<svg>` element that takes its colours from CSS variables of the page and its fonts from it."""
+    """The plot as an `<svg>` element; its colours come from CSS variables of the page, its font from the page."""
     target = StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lmcache-kserve"}):
         _draw(pairs, _THEMED).savefig(target, format="svg", transparent=True, metadata={"Date": None})
@@ -170,7 +169,7 @@ def _style(axes: Axes, colours: Palette, count: int, values: Sequence[float]) ->
 
 
 def _label(axes: Axes, series: Sequence[_Series], colours: Palette) -> None:
-    """Name each series at the right edge, beside its median, moved apart where medians are close."""
+    """Name each series at the right edge, beside its median. Labels move apart where medians are close."""
     to_axes = axes.transData + axes.transAxes.inverted()
     ordered = sorted(series, key=lambda one: one.median)
     heights = _spread([float(to_axes.transform((1, one.median))[1]) for one in ordered])
