@@ -22,7 +22,7 @@ from lmcache_kserve.evidence import (
     Restart,
     Subject,
 )
-from lmcache_kserve.lmcache.logs import Lookup, RequestLog
+from lmcache_kserve.lmcache.logs import Lookup, RequestLog, Tiers
 from lmcache_kserve.target import Contents, LogLine
 
 START = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ def one_pass(replica: str, number: int, ttft_s: float, log: RequestLog | None, t
 
 
 COLD = RequestLog(Lookup(PROMPT_TOKENS, 0, 0, 0), HIT_TOKENS, None)
-WARM = RequestLog(Lookup(PROMPT_TOKENS, HIT_TOKENS, 0, HIT_TOKENS), 0, HIT_TOKENS)
+WARM = RequestLog(Lookup(PROMPT_TOKENS, HIT_TOKENS, 0, HIT_TOKENS), 0, HIT_TOKENS, Tiers(0, CHUNKS))
 
 
 def pair(index: int, *, cold_s: float = 4.0, warm_s: float = 0.4, limit_s: float = 0.2) -> Pair:
@@ -87,7 +87,8 @@ def answer(replica: str, phase: str, *, error: str | None = None, correct: bool 
 
 def facts(name: str, role: str = "replica", **environment: str) -> ReplicaFacts:
     shown = {key: value for key, value in ENVIRONMENT.items() if "PASSWORD" not in key}
-    return ReplicaFacts(name=name, role=role, arguments=ARGUMENTS, environment=shown | environment)
+    server = f"{name}/server" if role == "replica" else None
+    return ReplicaFacts(name=name, role=role, arguments=ARGUMENTS, environment=shown | environment, cache_server=server)
 
 
 def log(replica: str, *texts: str, at: float = 1.0) -> ReplicaLog:
@@ -111,15 +112,16 @@ def outage() -> Outage:
 
 
 def evidence() -> Evidence:
-    """Every check, all passed."""
+    """Mode multiprocess with a backend that the release runs: every check applies, and every check passes."""
     pairs = tuple(pair(index) for index in range(12))
     chunks = CHUNKS * len(pairs)
     return Evidence(
         subject=Subject(
             kind="local",
             model_name="tiny",
-            mode="in-process",
+            mode="multiprocess",
             backend_type="redis",
+            backend_controllable=True,
             chunk_size=256,
             versions={"vllm": "0.32.0", "lmcache": "0.5.6"},
         ),

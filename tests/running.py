@@ -14,7 +14,7 @@ from lmcache_kserve.verdict import CHECKS
 SERVER = frozenset({"cache-server-outage"})
 """The check that mode multiprocess has more."""
 
-ALL = frozenset(CHECKS) - SERVER
+ALL = frozenset(check.id for check in CHECKS) - SERVER
 """Ids of the checks of mode in-process, with a backend that the release runs."""
 
 LONG_PROMPTS = ("--prompt-tokens", "9000")

@@ -1,11 +1,12 @@
 """What an experiment saw: values only, nothing judged.
 
-Times are timezone-aware wall-clock moments or durations in seconds; lengths are in tokens. What could not be read is
-`Unreadable` with the reason, so that a verdict can fail on it; None means that it was not tried.
+Times are timezone-aware wall-clock moments or durations in seconds. Lengths are in tokens. `Unreadable` stands for
+evidence that could not be read, with the reason, so that a verdict can fail on it. None stands for evidence that the
+experiment did not try to obtain.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lmcache_kserve.lmcache.arguments import option
@@ -29,12 +30,12 @@ class Pass:
     Attributes:
         replica: the replica's name.
         request_id: the id sent with the request.
-        at: when it was sent.
+        at: when the request was sent.
         prompt_tokens: length of the prompt.
         ttft_s: seconds to the first token.
-        total_s: seconds to the end.
+        total_s: seconds to the end of the answer.
         text: the generated text.
-        log: what LMCache logged about it; None for an engine without LMCache.
+        log: what LMCache logged about the request; None for an engine without LMCache.
     """
 
     replica: str
@@ -48,22 +49,23 @@ class Pass:
 
     @property
     def hit_tokens(self) -> int:
-        """Tokens that LMCache found for this request, 0 where its log does not say."""
+        """Tokens that LMCache found for this request; 0 where the log does not say."""
         return self.log.hit_tokens if isinstance(self.log, RequestLog) else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One fresh prompt, measured cold and warm, beside an engine without LMCache.
+    """One fresh prompt, measured cold and warm, beside an engine without LMCache (the baseline).
 
     Attributes:
-        index: from 0.
-        order: the measurements in the order they were made.
-        cold: first time, on one replica.
-        warm: second time, on the other replica (on the same one without a shared backend).
-        no_cache: first time on the engine without LMCache; None without a baseline.
-        limit: second time there: its own prefix cache holds everything, the best that any cache can do.
-        no_cache_again: another fresh prompt of the same length there: the noise of `no_cache`.
+        index: number of the pair, from 0.
+        order: names of the measurements, in the order they were made.
+        cold: the prompt's first pass, on one replica.
+        warm: the prompt's second pass, on another replica; on the same replica where replicas share no chunks.
+        no_cache: the prompt's first pass on the baseline; None without a baseline.
+        limit: the prompt's second pass on the baseline. vLLM's own prefix cache then holds the whole prompt, and no
+            cache can do better.
+        no_cache_again: another fresh prompt of the same length on the baseline. It shows the noise of `no_cache`.
     """
 
     index: int
@@ -77,14 +79,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaFacts:
-    """How an engine was started; secrets are replaced by `***`.
+    """How an engine was started. Secrets are replaced by `***`.
 
     Attributes:
         name: the replica's name.
         role: `replica`, or `baseline` for the engine without LMCache.
-        arguments: its command line.
+        arguments: the engine's command line.
         environment: the variables that matter to caching and to a fair comparison.
-        cache_server: the LMCache server that it uses in mode multiprocess, else None.
+        cache_server: name of the LMCache server that the engine uses in mode multiprocess, else None.
     """
 
     name: str
@@ -98,6 +100,12 @@ class ReplicaFacts:
         return option(self.arguments, f"--{name}")
 
     @property
+    def hash_seed(self) -> str | None:
+        """PYTHONHASHSEED; None where the engine has no fixed number."""
+        seed = self.environment.get("PYTHONHASHSEED")
+        return seed if seed and seed.isdecimal() else None
+
+    @property
     def world_size(self) -> int:
         """Workers that each hold a part of the KV cache: tensor times pipeline parallel size."""
         sizes = (self.option(name) for name in ("tensor-parallel-size", "pipeline-parallel-size"))
@@ -109,7 +117,14 @@ class ReplicaFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendGrowth:
-    """The backend before and after the measured pairs, and the chunks that their cold passes should have added."""
+    """The backend before and after the measured pairs.
+
+    Attributes:
+        before: what the backend held before the first measured pair.
+        after: what the backend held after the last measured pair.
+        chunks: chunks in the prompts of the measured pairs.
+        workers: workers of a replica; each stores its own part of a chunk.
+    """
 
     before: Contents
     after: Contents
@@ -119,7 +134,13 @@ class BackendGrowth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalHits:
-    """`vllm:external_prefix_cache_hits_total`, summed over the replicas, over the measured pairs, in tokens."""
+    """`vllm:external_prefix_cache_hits_total` in tokens, summed over the replicas.
+
+    Attributes:
+        before: the counter before the first measured pair.
+        after: the counter after the last measured pair.
+        logged_hit_tokens: hit tokens of the measured pairs in LMCache's logs.
+    """
 
     before: float
     after: float
@@ -128,7 +149,7 @@ class ExternalHits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a client to get an answer; `error` is None where it got one."""
+    """One try of a client to get an answer; `error` is None where the client got an answer."""
 
     replica: str
     request_id: str
@@ -143,14 +164,14 @@ class Answer:
     """One request of the steady traffic.
 
     Attributes:
-        replica: who was asked.
+        replica: the replica that was asked.
         request_id: the id sent with the request.
-        at: when.
+        at: when the request was sent.
         phase: `before`, `during` or `after` the fault.
-        error: why there was no answer, else None.
-        correct: whether the text was the one this prompt gave before the fault; None without an answer.
+        error: why the replica gave no answer, else None.
+        correct: whether the prompt gave the same text before the fault; None without an answer.
         total_s: seconds to the end of the answer, or to the error.
-        hit_tokens: what LMCache found for it; None where its log does not say.
+        hit_tokens: tokens that LMCache found for the request; None where the log does not say.
     """
 
     replica: str
@@ -165,13 +186,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaKill:
-    """A replica killed in mid-request.
+    """A replica killed during a request.
 
     Attributes:
-        victim: who was killed.
-        interrupted: whether the request in flight was really cut off.
-        attempts: the tries of that one request, in order; a second one is the client's retry.
-        expected: the text it has to begin with.
+        victim: the replica that was killed.
+        interrupted: whether the kill cut the request off.
+        attempts: the client's tries of that request, in order; the second try is the client's retry.
+        expected: the text that the answer has to begin with.
         survivors: the steady traffic on the other replicas, from before the kill until the victim was back.
         restart_s: seconds until the victim was ready again.
     """
@@ -186,7 +207,12 @@ class ReplicaKill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """The same prompt on a replica that was started anew with empty memory; `expected` is the text it must give."""
+    """The same prompt on a replica that was started again with empty memory.
+
+    Attributes:
+        repeated: the pass of the new replica.
+        expected: the text that the new replica has to answer.
+    """
 
     repeated: Pass
     expected: str
@@ -198,10 +224,10 @@ class Outage:
 
     Attributes:
         answers: the traffic's requests.
-        client_reconnects: whether its client is expected to find it again.
-        down_s: seconds from its stop until it was ready again.
-        hits_returned_s: seconds from then until a fresh prompt of one replica hit on another; None where it did not.
-        probes: fresh prompts tried for that.
+        client_reconnects: whether LMCache's client is expected to connect again by itself.
+        down_s: seconds from the stop until the stopped part was ready again.
+        hits_returned_s: seconds from then until a fresh prompt of one replica hit on another; None without such a hit.
+        probes: fresh prompts that were tried for such a hit.
     """
 
     answers: tuple[Answer, ...]
@@ -222,14 +248,14 @@ class ReplicaLog:
 
 @dataclass(frozen=True, slots=True)
 class FaultWindow:
-    """A time in which connection errors are what we asked for; open to the end where `end` is None."""
+    """A time in which the experiment provoked connection errors; `end` is None where it lasts to the end of the run."""
 
     start: datetime
     end: datetime | None
     reason: str
 
     def covers(self, time: datetime) -> bool:
-        """Whether an error at `time` may come from it, a moment added: clients time out, lines are buffered."""
+        """Whether an error at `time` may come from this fault. Timeouts and buffers get five seconds on both sides."""
         return self.start - _GRACE <= time and (self.end is None or time <= self.end + _GRACE)
 
 
@@ -244,12 +270,24 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What was measured: the facts a target tells about itself."""
+    """What was measured: the facts that a target tells about itself.
+
+    Attributes:
+        kind: `local` or `cluster`.
+        model_name: the served model name.
+        mode: the value of `lmcache.mode`.
+        backend_type: the value of `remoteBackend.type`.
+        backend_controllable: whether the release runs its backend, so that the experiment can stop it; None where the
+            target has no access to a backend.
+        chunk_size: LMCache's chunk size in tokens.
+        versions: versions of what runs, by name.
+    """
 
     kind: str
     model_name: str
     mode: str
     backend_type: str
+    backend_controllable: bool | None = None
     chunk_size: int
     versions: Mapping[str, str]
 
@@ -262,13 +300,14 @@ class Evidence:
         subject: the target's own facts.
         started: when the experiment began.
         finished: when it ended.
-        seed: of the prompts; the same seed makes the same prompts.
-        wanted_pairs: measured pairs that were asked for.
+        seed: seed of the prompts; the same seed makes the same prompts.
+        wanted_pairs: measured pairs that the user asked for.
+        wanted_faults: whether the user asked for faults (no `--no-faults`).
         replicas: how every engine was started, the baseline last.
         warmups: pairs that were measured and set aside.
         pairs: the measured pairs.
         growth: the backend over the measured pairs.
-        external_hits: vLLM's own count over the measured pairs.
+        external_hits: vLLM's own count of hits over the measured pairs.
         kill: the killed replica.
         restart: the replica that came back.
         server_outage: the outage of an LMCache server of mode multiprocess.
@@ -276,8 +315,7 @@ class Evidence:
         logs: every replica's log.
         faults: when errors were provoked.
         timeline: what happened when.
-        not_applicable: checks that cannot apply to this release, with the reason.
-        stopped: why the experiment ended before its end; None where it did not.
+        stopped: why the experiment ended early; None where it ran to its end.
     """
 
     subject: Subject
@@ -285,6 +323,7 @@ class Evidence:
     finished: datetime
     seed: int
     wanted_pairs: int
+    wanted_faults: bool = True
     replicas: tuple[ReplicaFacts, ...] = ()
     warmups: tuple[Pair, ...] = ()
     pairs: tuple[Pair, ...] = ()
@@ -297,12 +336,11 @@ class Evidence:
     logs: tuple[ReplicaLog, ...] | Unreadable = ()
     faults: tuple[FaultWindow, ...] = ()
     timeline: tuple[Moment, ...] = ()
-    not_applicable: Mapping[str, str] = field(default_factory=dict)
     stopped: str | None = None
 
     @property
-    def shared_backend(self) -> bool:
-        """Whether replicas can share anything at all: a backend, or the memory of one server."""
+    def replicas_share(self) -> bool:
+        """Whether replicas share chunks: through a backend, or in the memory of one LMCache server."""
         return self.subject.backend_type != "none" or self.share_a_server(facts.name for facts in self.engines)
 
     def share_a_server(self, replicas: Iterable[str]) -> bool:
@@ -318,7 +356,7 @@ class Evidence:
 
     @property
     def measured(self) -> tuple[Pair, ...]:
-        """The measured pairs, or the warm-up pairs where the experiment did not get further."""
+        """The measured pairs; the warm-up pairs where the experiment ended before the first measured pair."""
         return self.pairs or self.warmups
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from made_evidence import evidence, facts
 
@@ -30,6 +32,32 @@ def test_an_option_that_is_not_there_has_no_value() -> None:
 def test_the_world_size_is_the_product_of_the_parallel_sizes() -> None:
     assert engine().world_size == 1
     assert engine("--tensor-parallel-size=4", "--pipeline_parallel_size", "2").world_size == 8
+
+
+@pytest.mark.parametrize(("value", "seed"), [("0", "0"), ("4294967295", "4294967295"), ("random", None), ("", None)])
+def test_a_hash_seed_is_a_number_or_missing(value: str, seed: str | None) -> None:
+    assert facts("predictor-0", PYTHONHASHSEED=value).hash_seed == seed
+    assert engine().hash_seed is None
+
+
+@pytest.mark.parametrize(
+    ("backend", "servers", "share"),
+    [
+        ("redis", (None, None), True),
+        ("none", (None, None), False),
+        ("none", ("a", "b"), False),
+        ("none", ("a", "a"), True),
+        ("none", ("a",), False),
+    ],
+)
+def test_replicas_share_chunks_through_a_backend_or_in_one_servers_memory(
+    backend: str, servers: tuple[str | None, ...], *, share: bool
+) -> None:
+    good = evidence()
+    engines = tuple(replace(one, cache_server=server) for one, server in zip(good.engines, servers, strict=False))
+    seen = replace(good, subject=replace(good.subject, backend_type=backend), replicas=engines)
+
+    assert seen.replicas_share is share
 
 
 @pytest.mark.parametrize(("prompt", "tokens"), [(3000, 2816), (256, 256), (255, 0)])

@@ -43,10 +43,10 @@ def conclude(  # noqa: PLR0913 - what a report is made of, by name
         values_digest: what identifies the chart's values, where they are known.
         console: where the table goes.
     """
-    checks = judge(evidence, Thresholds(pairs=min(pairs, Thresholds().pairs)))
-    made = report.make(evidence, checks, command=shlex.join(command), chart_values_digest=values_digest)
+    results = judge(evidence, Thresholds(pairs=min(pairs, Thresholds().pairs)))
+    made = report.make(evidence, results, command=shlex.join(command), chart_values_digest=values_digest)
     if out:
         report.write(made, out)
         console.print(f"report: {out / 'report.html'}")
     console.print(report.table(made))
-    return all(check.passed for check in checks)
+    return made.passed

@@ -34,10 +34,6 @@ from lmcache_kserve.waiting import Clock, WaitTimeoutError, wait_for
 EXTERNAL_HITS = "vllm:external_prefix_cache_hits_total"
 _METRIC_TIMEOUT_S = 10.0
 
-_NO_BACKEND = "remoteBackend.type is none: replicas share nothing"
-_EXTERNAL = "the release does not run its backend, so nobody stops it from here"
-_NO_FAULTS = "no faults were asked for (--no-faults)"
-
 
 def run_experiment(  # noqa: PLR0913 - the clock and the wall clock are for tests
     target: Target,
@@ -97,15 +93,19 @@ class _Experiment:
             kill, restart = kill_replica(bench)
         if not self._stopped and measurement.faults and (server := bench.target.cache_server):
             server_outage = interrupt_cache_server(bench, server)
-        if not self._stopped and measurement.faults and self._interruptible:
+        subject = _subject(bench.target)
+        # A backend that should be there and is missing has to show: the check of its outage then fails.
+        interruptible = bench.has_backend and subject.backend_controllable is not False
+        if not self._stopped and measurement.faults and interruptible:
             outage = interrupt_backend(bench)
         logs = self._logs()
         return Evidence(
-            subject=_subject(bench.target),
+            subject=subject,
             started=started,
             finished=self._journal.now(),
             seed=bench.seed,
             wanted_pairs=measurement.pairs,
+            wanted_faults=measurement.faults,
             replicas=bench.facts(),
             warmups=tuple(self._warmups),
             pairs=tuple(self._pairs),
@@ -118,30 +118,8 @@ class _Experiment:
             logs=logs,
             faults=self._journal.faults,
             timeline=self._journal.timeline,
-            not_applicable=self._not_applicable(),
             stopped=self._stopped,
         )
-
-    @property
-    def _interruptible(self) -> bool:
-        """Whether there is a backend that can be stopped; one that should be there and is missing has to show."""
-        backend = self._bench.target.backend
-        return self._bench.has_backend and (backend is None or backend.controllable)
-
-    def _not_applicable(self) -> dict[str, str]:
-        reasons: dict[str, str] = {}
-        if not self._interruptible:
-            reasons["backend-outage"] = _EXTERNAL
-        if self._bench.target.cache_server is None:
-            reasons["cache-server-outage"] = f"lmcache.mode is {self._bench.target.mode}: no server of its own"
-        if not self._bench.has_backend:
-            reasons |= dict.fromkeys(("backend-grew", "backend-outage"), _NO_BACKEND)
-        if not self._bench.shared:
-            reasons |= dict.fromkeys(("cross-replica-hit", "restart-hit"), _NO_BACKEND)
-        if not self._bench.measurement.faults:
-            checks = ("restart-hit", "cache-server-outage", "backend-outage", "replica-kill")
-            reasons |= dict.fromkeys(checks, _NO_FAULTS)
-        return reasons
 
     def _measure(self, stage: str, count: int, pairs: list[Pair]) -> None:
         """Measure `count` pairs into `pairs`; a request without an answer or a first pair without a hit ends it."""
@@ -283,6 +261,7 @@ def _subject(target: Target) -> Subject:
         model_name=target.model_name,
         mode=target.mode,
         backend_type=target.backend_type,
+        backend_controllable=target.backend.controllable if target.backend else None,
         chunk_size=target.chunk_size,
         versions=dict(target.versions),
     )

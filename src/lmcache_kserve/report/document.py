@@ -1,4 +1,4 @@
-"""The report as a JSON document: stable, versioned, validated against `report.schema.json` before it leaves."""
+"""The report, and its JSON document: stable, versioned, validated against `report.schema.json` before it is written."""
 
 import json
 from collections.abc import Sequence
@@ -10,46 +10,68 @@ from typing import Any
 import jsonschema
 
 from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
-from lmcache_kserve.verdict import Check
+from lmcache_kserve.verdict import CHECKS, Check, Result, not_applicable
 from lmcache_kserve.verdict.statistics import MINIMUM_SAMPLES, TtftSummary, summarize
 
 SCHEMA = "lmcache-kserve/report/v1"
 OPENMP = ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")
-"""The variables that decide how many cores an engine on a CPU uses: a comparison is only fair where they are equal."""
+"""The variables that decide how many cores an engine on a CPU uses. A comparison is only fair where they are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One check in a report: either judged, or not applicable with the reason."""
+
+    check: Check
+    result: Result | None
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Evidence with its verdict and how it came about.
+    """Evidence, its verdict, and the command that produced them.
 
     Attributes:
-        evidence: what was seen.
-        checks: what it means.
+        evidence: what the experiment saw.
+        results: the judged checks.
         ttft: TTFT over the measured pairs; None where they were too few.
         command: the command line that made the report.
         chart_values_digest: identifies the chart's values (`sha256:...`); None where they are not known.
     """
 
     evidence: Evidence
-    checks: tuple[Check, ...]
+    results: tuple[Result, ...]
     ttft: TtftSummary | None
     command: str
     chart_values_digest: str | None
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
+        """Whether every judged check passed, and at least one was judged."""
+        return bool(self.results) and all(result.passed for result in self.results)
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """The checks that failed."""
+        return tuple(result for result in self.results if not result.passed)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every check that was judged or is not applicable, in the order of `CHECKS`."""
+        results = {result.id: result for result in self.results}
+        reasons = not_applicable(self.evidence)
+        rows = (Row(check, results.get(check.id), reasons.get(check.id)) for check in CHECKS)
+        return tuple(row for row in rows if row.result or row.reason)
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """Why checks failed, each cause once: one mistake often fails several checks."""
-        return tuple(dict.fromkeys(cause for check in self.checks for cause in check.causes))
+        """Why checks failed. Each cause is listed once: one mistake often fails several checks."""
+        return tuple(dict.fromkeys(cause for result in self.results for cause in result.causes))
 
 
 def make(
     evidence: Evidence,
-    checks: Sequence[Check],
+    results: Sequence[Result],
     *,
     command: str,
     chart_values_digest: str | None = None,
@@ -58,7 +80,7 @@ def make(
     enough = len(evidence.pairs) >= MINIMUM_SAMPLES
     return Report(
         evidence=evidence,
-        checks=tuple(checks),
+        results=tuple(results),
         ttft=summarize(evidence.pairs) if enough else None,
         command=command,
         chart_values_digest=chart_values_digest,
@@ -86,8 +108,8 @@ def document(report: Report) -> dict[str, Any]:
         "versions": dict(subject.versions),
         "omp": _openmp(evidence.replicas),
         "engines": [_engine(facts) for facts in evidence.replicas],
-        "checks": [_check(check) for check in report.checks],
-        "not_applicable": dict(evidence.not_applicable),
+        "checks": [_check(result) for result in report.results],
+        "not_applicable": {row.check.id: row.reason for row in report.rows if row.reason},
         "stopped": evidence.stopped,
         "ttft": _ttft(evidence, report.ttft),
         "timeline": _timeline(evidence),
@@ -106,7 +128,7 @@ def dump_json(report: Report) -> str:
     """The report as JSON text.
 
     Raises:
-        jsonschema.ValidationError: the document breaks its own schema, which is an error of this program.
+        jsonschema.ValidationError: the document breaks its own schema; that is a fault of this program.
     """
     content = document(report)
     schema = json.loads(resources.files(__package__).joinpath("report.schema.json").read_text(encoding="utf-8"))
@@ -137,17 +159,17 @@ def _engine(facts: ReplicaFacts) -> dict[str, Any]:
 
 
 def _without_home(text: str) -> str:
-    """Paths as anybody may see them: a report is passed on, and in whose home folder it was made is private."""
+    """`text` without the path of the home folder: people share reports, and the folder names the user."""
     return text.replace(str(Path.home()), "~")
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(result: Result) -> dict[str, Any]:
     return {
-        "id": check.id,
-        "passed": check.passed,
-        "summary": check.summary,
-        "causes": list(check.causes),
-        "evidence": dict(check.evidence),
+        "id": result.id,
+        "passed": result.passed,
+        "summary": result.summary,
+        "causes": list(result.causes),
+        "evidence": dict(result.evidence),
     }
 
 
@@ -197,7 +219,7 @@ def _timeline(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _round(value: float | None) -> float | None:
-    """Ten-thousandths: more digits than any of these measurements has."""
+    """`value` to ten-thousandths: no measurement here is more precise."""
     return None if value is None else round(value, 4)
 
 

@@ -12,20 +12,7 @@ from markupsafe import Markup
 from lmcache_kserve.evidence import FaultWindow, full_chunk_tokens
 from lmcache_kserve.report.document import Report, document
 from lmcache_kserve.report.plot import inline_svg
-from lmcache_kserve.verdict import CHECKS
 
-_TITLES = {
-    "cross-replica-hit": "A prefix computed by one replica is reused by another",
-    "restart-hit": "A new replica finds what was cached before it existed",
-    "backend-grew": "The backend holds every chunk that was computed",
-    "external-hits-metric": "vLLM's own metric counts the same hits",
-    "identical-output": "Answers do not change",
-    "ttft": "The first token comes sooner",
-    "backend-outage": "The service answers without its cache",
-    "cache-server-outage": "The service answers without its LMCache server",
-    "replica-kill": "A killed replica costs a retry, nothing else",
-    "clean-logs": "Logs are clean",
-}
 _MINUTE_S = 60
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _DASH = "\N{EN DASH}"
@@ -41,7 +28,7 @@ class Figure:
 
 
 def render_html(report: Report) -> str:
-    """The page; everything it needs is inside."""
+    """The page, which loads nothing from elsewhere."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lmcache_kserve.report", "."),
         autoescape=True,
@@ -54,23 +41,12 @@ def render_html(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         document=document(report),
-        titles=_TITLES,
-        rows=_rows(report),
         short=_short({replica for pair in pairs for replica in (pair.cold.replica, pair.warm.replica)}),
         figures=_figures(report),
         # Made by this program from numbers alone: nothing in it needs escaping.
         plot=Markup(inline_svg(pairs)) if pairs else None,  # noqa: S704 - markup of our own drawing
         faults=[_fault(report, fault) for fault in report.evidence.faults],
     )
-
-
-def _rows(report: Report) -> list[dict[str, object]]:
-    checks = {check.id: check for check in report.checks}
-    return [
-        {"id": name, "check": checks.get(name), "reason": report.evidence.not_applicable.get(name)}
-        for name in CHECKS
-        if name in checks or name in report.evidence.not_applicable
-    ]
 
 
 def _figures(report: Report) -> list[Figure]:
@@ -84,7 +60,7 @@ def _hit_figure(report: Report) -> list[Figure]:
     if not possible:
         return []
     hit = sum(pair.warm.hit_tokens for pair in pairs)
-    where = "on the other replica" if evidence.shared_backend else "on the same replica"
+    where = "on the other replica" if evidence.replicas_share else "on the same replica"
     return [Figure(f"{hit / possible:.0%}", f"of cacheable tokens hit {where}", f"{hit:,} of {possible:,}")]
 
 
@@ -101,14 +77,16 @@ def _ttft_figures(report: Report) -> list[Figure]:
     ]
     if summary.gain_share is not None and summary.limit_s is not None:
         figures.append(
-            Figure(f"{summary.gain_share:.0%}", "of the gain any cache could bring", f"limit {summary.limit_s:.2f} s")
+            Figure(
+                f"{summary.gain_share:.0%}", "of the gain that a perfect cache brings", f"limit {summary.limit_s:.2f} s"
+            )
         )
     if summary.overhead_ratio is not None and summary.noise_ratio is not None:
         figures.append(
             Figure(
                 f"{summary.overhead_ratio:.2f}{_TIMES}",
-                "cold time with LMCache over without",
-                f"same engine against itself: {summary.noise_ratio:.2f}{_TIMES}",
+                "cold TTFT with LMCache / without LMCache",
+                f"noise: {summary.noise_ratio:.2f}{_TIMES}, the engine without LMCache measured twice",
             )
         )
     return figures
@@ -132,7 +110,7 @@ def _clock(seconds: float) -> str:
 
 
 def _short(names: Collection[str]) -> dict[str, str]:
-    """Each name without the words that all of them begin with: `demo-predictor-0` and `-1` become `0` and `1`."""
+    """Each name without the words that every name begins with: `demo-predictor-0` and `-1` become `0` and `1`."""
     words = [name.split("-") for name in names]
     columns = zip(*(one[:-1] for one in words), strict=False)
     common = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))

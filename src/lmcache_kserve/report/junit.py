@@ -3,35 +3,29 @@
 from xml.etree import ElementTree as ET
 
 from lmcache_kserve.report.document import Report
-from lmcache_kserve.verdict import CHECKS
 
 
 def render_junit(report: Report) -> str:
-    """One test case for each check; what does not apply is marked as skipped, with its reason."""
+    """One test case for each check. A check that does not apply is skipped, with its reason."""
     subject, evidence = report.evidence.subject, report.evidence
-    failures = sum(not check.passed for check in report.checks)
     suite = ET.Element(
         "testsuite",
         name=f"lmcache-kserve {subject.kind} {subject.backend_type}",
-        tests=str(len(report.checks) + len(evidence.not_applicable)),
-        failures=str(failures),
+        tests=str(len(report.rows)),
+        failures=str(len(report.failed)),
         errors="0",
-        skipped=str(len(evidence.not_applicable)),
+        skipped=str(sum(row.result is None for row in report.rows)),
         timestamp=evidence.started.isoformat(timespec="seconds"),
         time=f"{(evidence.finished - evidence.started).total_seconds():.3f}",
     )
-    checks = {check.id: check for check in report.checks}
-    for name in CHECKS:
-        if name not in checks and name not in evidence.not_applicable:
-            continue
-        case = ET.SubElement(suite, "testcase", classname=f"lmcache-kserve.{subject.backend_type}", name=name)
-        check = checks.get(name)
-        if check is None:
-            ET.SubElement(case, "skipped", message=evidence.not_applicable[name])
-        elif check.passed:
-            ET.SubElement(case, "system-out").text = check.summary
+    for row in report.rows:
+        case = ET.SubElement(suite, "testcase", classname=f"lmcache-kserve.{subject.backend_type}", name=row.check.id)
+        if row.result is None:
+            ET.SubElement(case, "skipped", message=row.reason or "")
+        elif row.result.passed:
+            ET.SubElement(case, "system-out").text = row.result.summary
         else:
-            ET.SubElement(case, "failure", message=check.observed).text = check.summary
+            ET.SubElement(case, "failure", message=row.result.seen).text = row.result.summary
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)

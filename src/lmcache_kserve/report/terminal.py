@@ -5,11 +5,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lmcache_kserve.report.document import Report
-from lmcache_kserve.verdict import CHECKS
 
 
 def table(report: Report) -> RenderableType:
-    """The verdict as a table, with the numbers that matter below it."""
+    """The verdict as a table, with the TTFT, the causes of failures and the result below the table."""
     return Group(_checks(report), *_numbers(report), *_causes(report), _last_line(report))
 
 
@@ -25,17 +24,14 @@ def _checks(report: Report) -> Table:
     table.add_column("", width=2)
     table.add_column("check", no_wrap=True, style="bold")
     table.add_column("what was seen", ratio=1)
-    checks = {check.id: check for check in report.checks}
-    for name in CHECKS:
-        if name in checks:
-            check = checks[name]
-            mark = Text("✓", style="green") if check.passed else Text("✗", style="bold red")
-            table.add_row(mark, name, Text(check.observed))
-        elif name in report.evidence.not_applicable:
-            reason = report.evidence.not_applicable[name]
-            table.add_row(
-                Text("-", style="dim"), Text(name, style="dim"), Text(f"not applicable: {reason}", style="dim")
-            )
+    for row in report.rows:
+        name = row.check.id
+        if row.result is None:
+            cells = (Text("-"), Text(name), Text(f"not applicable: {row.reason}"))
+            table.add_row(*cells, style="dim")
+        else:
+            mark = Text("✓", style="green") if row.result.passed else Text("✗", style="bold red")
+            table.add_row(mark, name, Text(row.result.seen))
     return table
 
 
@@ -57,7 +53,8 @@ def _numbers(report: Report) -> list[Text]:
 
 
 def _last_line(report: Report) -> Text:
-    failed = [check.id for check in report.checks if not check.passed]
+    count = len(report.results)
     if report.passed:
-        return Text(f"All {len(report.checks)} checks passed.", style="bold green")
-    return Text(f"{len(failed)} of {len(report.checks)} checks failed: {', '.join(failed)}", style="bold red")
+        return Text(f"All {count} checks passed.", style="bold green")
+    failed = ", ".join(result.id for result in report.failed)
+    return Text(f"{len(report.failed)} of {count} checks failed: {failed}", style="bold red")

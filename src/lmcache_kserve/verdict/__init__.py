@@ -1,36 +1,47 @@
-"""Judges evidence: one check for each promise of a release.
+"""Judges evidence: one check for each promise of a release, each in the module that carries its name.
 
-Pure functions: the same evidence always gives the same verdict. A check whose evidence is missing or could not be read
-fails and says why; a check that cannot apply to a release is not in the verdict but in `Evidence.not_applicable`.
+Judges are pure functions: the same evidence always gives the same verdict. A check fails, and says why, where its
+evidence is missing or could not be read.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-
 from lmcache_kserve.evidence import Evidence
-from lmcache_kserve.verdict import answers, diagnosis, logs, reuse
-from lmcache_kserve.verdict.check import CHECKS, Check, Thresholds
+from lmcache_kserve.verdict import (
+    backend_grew,
+    backend_outage,
+    cache_server_outage,
+    clean_logs,
+    cross_replica_hit,
+    external_hits_metric,
+    identical_output,
+    replica_kill,
+    restart_hit,
+    ttft,
+)
+from lmcache_kserve.verdict.check import Check, Result, Thresholds
 
-__all__ = ["CHECKS", "Check", "Thresholds", "judge"]
+__all__ = ["CHECKS", "Check", "Result", "Thresholds", "judge", "not_applicable"]
 
-_JUDGES: Mapping[str, Callable[[Evidence, Thresholds], Check]] = {
-    "cross-replica-hit": reuse.cross_replica_hit,
-    "restart-hit": reuse.restart_hit,
-    "backend-grew": reuse.backend_grew,
-    "external-hits-metric": reuse.external_hits_metric,
-    "identical-output": answers.identical_output,
-    "ttft": answers.ttft,
-    "backend-outage": answers.backend_outage,
-    "cache-server-outage": answers.cache_server_outage,
-    "replica-kill": answers.replica_kill,
-    "clean-logs": logs.clean_logs,
-}
+CHECKS: tuple[Check, ...] = (
+    cross_replica_hit.CHECK,
+    restart_hit.CHECK,
+    backend_grew.CHECK,
+    external_hits_metric.CHECK,
+    identical_output.CHECK,
+    ttft.CHECK,
+    backend_outage.CHECK,
+    cache_server_outage.CHECK,
+    replica_kill.CHECK,
+    clean_logs.CHECK,
+)
+"""Every check, in the order of every report."""
 
 
-def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> tuple[Check, ...]:
-    """Judge every check that applies, in the order of `CHECKS`."""
+def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> tuple[Result, ...]:
+    """Judge every check that applies to the release, in the order of `CHECKS`."""
     limits = thresholds or Thresholds()
-    checks = (_JUDGES[name](evidence, limits) for name in CHECKS if name not in evidence.not_applicable)
-    return tuple(
-        check if check.passed else replace(check, causes=diagnosis.explain(evidence, check.id)) for check in checks
-    )
+    return tuple(check.result(evidence, limits) for check in CHECKS if not check.not_applicable(evidence))
+
+
+def not_applicable(evidence: Evidence) -> dict[str, str]:
+    """Ids of the checks that cannot apply to the release, each with the reason."""
+    return {check.id: reason for check in CHECKS if (reason := check.not_applicable(evidence))}

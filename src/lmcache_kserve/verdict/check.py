@@ -1,24 +1,16 @@
-"""What a judged check is, what counts as proof, and the sentences that checks share."""
+"""A check is one row: what it promises, what it needs, how it is judged and what explains its failure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmcache_kserve.evidence import Evidence, Unreadable
+from lmcache_kserve.evidence import Evidence
 
-CHECKS = (
-    "cross-replica-hit",
-    "restart-hit",
-    "backend-grew",
-    "external-hits-metric",
-    "identical-output",
-    "ttft",
-    "backend-outage",
-    "cache-server-outage",
-    "replica-kill",
-    "clean-logs",
-)
-"""Every check's id, in order of report."""
+Need = Callable[[Evidence], str | None]
+"""Returns why a check cannot apply to a release, or None where the check applies; see `needs`."""
+
+Cause = Callable[[Evidence], str | None]
+"""Returns a likely cause of failed checks, or None where the evidence does not show that cause; see `diagnosis`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +18,11 @@ class Thresholds:
     """What counts as proof.
 
     Attributes:
-        hit_share: least part of a prompt's whole chunks that has to hit.
+        hit_share: least share of a prompt's full chunks that has to hit.
         pairs: least number of measured pairs for a statement about TTFT.
         median_ratio: least median of cold / warm TTFT.
-        lower_bound: the 5 % bound of that median has to be above this.
-        counted_share: least part of the logged hit tokens that vLLM's own metric has to count.
+        lower_bound: the 5 % bound of that median has to be above this number.
+        counted_share: least share of the logged hit tokens that vLLM's own metric has to count.
     """
 
     hit_share: float = 0.95
@@ -41,43 +33,64 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One judged promise.
+class Judgement:
+    """What a judge says about the evidence.
 
     Attributes:
-        id: one of `CHECKS`.
-        passed: whether the promise was kept.
-        observed: what was seen, in one sentence.
-        causes: why it failed, as far as the evidence tells.
-        evidence: the numbers behind it, as JSON values.
+        passed: whether the release kept the promise.
+        seen: what the judge saw, in one or more whole sentences.
+        evidence: the numbers behind `seen`, as JSON values.
+    """
+
+    passed: bool
+    seen: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Judgement):
+    """One judged check.
+
+    Attributes:
+        id: the check's id.
+        causes: why the check failed, as far as the evidence shows; empty for a check that passed.
     """
 
     id: str
-    passed: bool
-    observed: str
     causes: tuple[str, ...] = ()
-    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
-        """What was seen and, for a failed check, why."""
-        return " ".join([self.observed, *(f"Cause: {cause}." for cause in self.causes)])
+        """What the judge saw and, for a failed check, why."""
+        return " ".join([self.seen, *(f"Cause: {cause}." for cause in self.causes)])
 
 
-def unread(name: str, evidence: Evidence, seen: object) -> Check:
-    """The failed check of evidence that is missing or could not be read."""
-    why = f"The evidence cannot be read: {seen.why}" if isinstance(seen, Unreadable) else not_run(evidence)
-    return Check(id=name, passed=False, observed=why)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One promise of a release: a row of every report.
 
+    Attributes:
+        id: the name in every report, in words joined by hyphens.
+        title: the promise, as a sentence without a full stop.
+        needs: what the check needs; the first need that a release lacks is the reason why the check does not apply.
+        judge: decides whether the release kept the promise.
+        causes: what may explain a failure, most certain first.
+    """
 
-def not_run(evidence: Evidence) -> str:
-    """Why there is no evidence, as a sentence."""
-    return f"Not run: {evidence.stopped or 'the experiment did not get this far'}."
+    id: str
+    title: str
+    needs: tuple[Need, ...] = ()
+    judge: Callable[[Evidence, Thresholds], Judgement]
+    causes: tuple[Cause, ...] = ()
 
+    def not_applicable(self, evidence: Evidence) -> str | None:
+        """Why the check cannot apply to the release; None where the check applies."""
+        return next((reason for need in self.needs if (reason := need(evidence))), None)
 
-def first(faults: Sequence[str]) -> str:
-    """The first fault as a sentence, with how many more there are; empty without any."""
-    if not faults:
-        return ""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{faults[0][:1].upper()}{faults[0][1:]}{more}."
+    def result(self, evidence: Evidence, limits: Thresholds) -> Result:
+        """The evidence judged; a failure comes with its causes."""
+        judgement = self.judge(evidence, limits)
+        causes = () if judgement.passed else tuple(text for cause in self.causes if (text := cause(evidence)))
+        return Result(
+            id=self.id, passed=judgement.passed, seen=judgement.seen, evidence=judgement.evidence, causes=causes
+        )

@@ -11,7 +11,7 @@ from lmcache_kserve.evidence import Evidence, ExternalHits, Outage, ReplicaKill,
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
-from lmcache_kserve.verdict import Check, Thresholds, judge
+from lmcache_kserve.verdict import Result, Thresholds, judge, not_applicable
 
 QUICK = Measurement(pairs=3, warmup_pairs=1, traffic_interval_s=0.001, log_timeout_s=1, recovery_timeout_s=3, seed=1)
 
@@ -24,8 +24,12 @@ class Run:
     progress: list[tuple[str, int, int, str]] = field(default_factory=list)
 
     @property
-    def checks(self) -> dict[str, Check]:
+    def checks(self) -> dict[str, Result]:
         return {check.id: check for check in judge(self.evidence, Thresholds(pairs=3))}
+
+    @property
+    def not_applicable(self) -> dict[str, str]:
+        return not_applicable(self.evidence)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -189,7 +193,7 @@ def test_a_release_that_hangs_without_its_backend_is_found_and_gets_the_backend_
 
 
 def test_wrong_answers_without_the_backend_are_found() -> None:
-    assert "the fault wrongly" in run(Faults(wrong_text_in_outage=True)).failed["backend-outage"]
+    assert "the fault was answered wrongly" in run(Faults(wrong_text_in_outage=True)).failed["backend-outage"]
 
 
 def test_connection_errors_of_a_provoked_outage_are_excused() -> None:
@@ -253,7 +257,7 @@ def test_without_a_shared_backend_the_same_replica_is_asked_again_and_the_rest_i
     assert seen.failed == {}
     assert all(pair.cold.replica == pair.warm.replica for pair in seen.evidence.pairs)
     nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
-    assert set(seen.evidence.not_applicable) == nothing_shared | {"cache-server-outage"}
+    assert set(seen.not_applicable) == nothing_shared | {"cache-server-outage"}
     assert isinstance(seen.evidence.external_hits, ExternalHits)
 
 
@@ -341,14 +345,14 @@ def test_without_faults_the_service_is_left_alone_and_the_reasons_are_given() ->
         assert target.store.keys
     assert seen.failed == {}
     provoked = {"restart-hit", "backend-outage", "cache-server-outage", "replica-kill"}
-    assert set(seen.evidence.not_applicable) == provoked
-    assert "--no-faults" in seen.evidence.not_applicable["replica-kill"]
+    assert set(seen.not_applicable) == provoked
+    assert "--no-faults" in seen.not_applicable["replica-kill"]
 
 
 def test_a_backend_that_others_run_is_not_interrupted() -> None:
     seen = run(runs_backend=False)
     assert seen.failed == {}
-    assert set(seen.evidence.not_applicable) == {"backend-outage", "cache-server-outage"}
+    assert set(seen.not_applicable) == {"backend-outage", "cache-server-outage"}
     assert seen.evidence.outage is None
 
 
@@ -357,7 +361,7 @@ class TestMultiprocess:
         seen = run(mode="multiprocess")
 
         assert seen.failed == {}
-        assert seen.evidence.not_applicable == {}
+        assert seen.not_applicable == {}
         assert isinstance(seen.evidence.server_outage, Outage)
         assert seen.checks["cross-replica-hit"].evidence["passes"][0]["warm_tiers"]["l1_objects"] == 0
 
@@ -370,7 +374,7 @@ class TestMultiprocess:
         seen = run(mode="multiprocess", shares_server=True, backend="none")
 
         assert seen.failed == {}
-        assert set(seen.evidence.not_applicable) == {"backend-grew", "backend-outage"}
+        assert set(seen.not_applicable) == {"backend-grew", "backend-outage"}
         assert all(pair.cold.replica != pair.warm.replica for pair in seen.evidence.pairs)
 
     def test_servers_without_a_backend_share_nothing(self) -> None:
@@ -378,7 +382,7 @@ class TestMultiprocess:
 
         assert seen.failed == {}
         nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
-        assert set(seen.evidence.not_applicable) == nothing_shared
+        assert set(seen.not_applicable) == nothing_shared
         assert isinstance(seen.evidence.server_outage, Outage)
 
     def test_a_server_whose_engine_does_not_come_back_fails(self) -> None:

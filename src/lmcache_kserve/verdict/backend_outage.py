@@ -1,0 +1,19 @@
+"""Check `backend-outage`: the service answers without its backend, and hits return with the backend."""
+
+from lmcache_kserve.evidence import Evidence
+from lmcache_kserve.verdict import diagnosis, needs
+from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.outage import judge_outage
+
+
+def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+    return judge_outage(evidence, evidence.outage, "the backend")
+
+
+CHECK = Check(
+    id="backend-outage",
+    title="The service answers without its cache",
+    needs=(needs.faults, needs.backend, needs.own_backend),
+    judge=_judge,
+    causes=(*diagnosis.BACKEND, diagnosis.one_replica),
+)

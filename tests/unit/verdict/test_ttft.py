@@ -1,0 +1,23 @@
+from dataclasses import replace
+
+from judging import failed, judged
+from made_evidence import evidence, pair
+
+
+def test_a_gain_below_the_threshold_fails() -> None:
+    seen = replace(evidence(), pairs=tuple(pair(index, warm_s=3.5) for index in range(12)))
+
+    assert "The check needs 1.3 times, and a bound above 1." in failed(seen)["ttft"]
+
+
+def test_the_medians_are_told() -> None:
+    summary = judged(evidence())["ttft"].summary
+
+    assert summary.startswith("The median TTFT of 12 pairs is 4.06 s cold and 0.40 s warm: 10.1 times sooner")
+
+
+def test_too_few_pairs_fail_and_name_the_option() -> None:
+    seen = replace(evidence(), pairs=tuple(pair(index) for index in range(8)))
+
+    assert failed(seen)["ttft"] == "8 pairs were measured, and the check needs 12: raise --pairs."
+    assert judged(seen, pairs=8)["ttft"].passed
