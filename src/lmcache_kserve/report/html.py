@@ -9,7 +9,7 @@ from itertools import takewhile
 import jinja2
 from markupsafe import Markup
 
-from lmcache_kserve.evidence import FaultWindow, full_chunk_tokens
+from lmcache_kserve.evidence import Evidence, FaultWindow, full_chunk_tokens
 from lmcache_kserve.report.document import Report, document
 from lmcache_kserve.report.plot import inline_svg
 
@@ -41,12 +41,20 @@ def render_html(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         document=document(report),
+        place=_place(report.evidence),
         short=_short({replica for pair in pairs for replica in (pair.cold.replica, pair.warm.replica)}),
         figures=_figures(report),
         # Made by this program from numbers alone: nothing in it needs escaping.
         plot=Markup(inline_svg(pairs)) if pairs else None,  # noqa: S704 - markup of our own drawing
         faults=[_fault(report, fault) for fault in report.evidence.faults],
     )
+
+
+def _place(evidence: Evidence) -> str:
+    """Where a warm pass finds its chunks, in words."""
+    if evidence.subject.backend_type != "none":
+        return evidence.subject.backend_type
+    return "the memory of one LMCache server" if evidence.replicas_share else "the memory of each replica"
 
 
 def _figures(report: Report) -> list[Figure]:

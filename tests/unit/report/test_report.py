@@ -173,6 +173,22 @@ def test_the_page_shows_a_plot_that_follows_its_colours() -> None:
     assert not re.search(r"#0[1-7]0[1-7]0[1-7]", text)
 
 
+@pytest.mark.parametrize(
+    ("backend", "server", "place"),
+    [
+        ("redis", None, "redis"),
+        ("none", "node/server", "the memory of one LMCache server"),
+        ("none", None, "the memory of each replica"),
+    ],
+)
+def test_the_page_names_the_place_that_reuse_goes_through(backend: str, server: str | None, place: str) -> None:
+    good = evidence()
+    replicas = tuple(replace(one, cache_server=server) for one in good.replicas)
+    seen = replace(good, subject=replace(good.subject, backend_type=backend), replicas=replicas)
+
+    assert f"KV-cache reuse of tiny through {place}<" in render_html(report(seen))
+
+
 def test_the_page_of_a_failed_proof_says_why_first() -> None:
     text = render_html(report(stopped()))
 
