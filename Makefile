@@ -32,8 +32,9 @@ faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAUL
 	exit $$code
 
 .PHONY: matrix
-matrix: $(UV) ## Write the README's table of what was proven
+matrix: $(UV) ## Write the tables of what was proven (README) and of the checks (docs/report.md)
 	$(RUN) scripts/matrix.py
+	$(RUN) scripts/checks.py
 
 .PHONY: test
 test: $(UV) ## Unit and chart tests

@@ -43,6 +43,8 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="backend-grew",
     title="The backend holds every chunk that was computed",
+    rule="The backend gains the objects that the measured cold passes have to add. A backend that cannot count its "
+    "objects has to grow in size.",
     needs=(needs.backend,),
     judge=_judge,
     causes=(diagnosis.no_connector, diagnosis.chunk_size, *diagnosis.BACKEND, diagnosis.nothing_logged),

@@ -13,6 +13,8 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="backend-outage",
     title="The service answers without its cache",
+    rule="Every request before, during and after an outage of the backend is answered correctly, and every replica is "
+    "asked during the outage. Hits return where LMCache's client for that backend reconnects.",
     needs=(needs.faults, needs.backend, needs.own_backend),
     judge=_judge,
     causes=(*diagnosis.BACKEND, diagnosis.one_replica),

@@ -13,6 +13,8 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="cache-server-outage",
     title="The service answers without its LMCache server",
+    rule="Every request before, during and after an outage of the last replica's LMCache server is answered correctly, "
+    "and every replica is asked during the outage. Hits return by themselves.",
     needs=(needs.faults, needs.cache_server),
     judge=_judge,
 )

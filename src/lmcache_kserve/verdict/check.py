@@ -72,6 +72,7 @@ class Check:
     Attributes:
         id: the name in every report, in words joined by hyphens.
         title: the promise, as a sentence without a full stop.
+        rule: when the check passes, as Markdown on one line.
         needs: what the check needs; the first need that a release lacks is the reason why the check does not apply.
         judge: decides whether the release kept the promise.
         causes: what may explain a failure, most certain first.
@@ -79,6 +80,7 @@ class Check:
 
     id: str
     title: str
+    rule: str
     needs: tuple[Need, ...] = ()
     judge: Callable[[Evidence, Thresholds], Judgement]
     causes: tuple[Cause, ...] = ()

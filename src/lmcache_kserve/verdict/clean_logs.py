@@ -70,7 +70,14 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
     )
 
 
-CHECK = Check(id="clean-logs", title="Logs are clean", judge=_judge, causes=diagnosis.BACKEND)
+CHECK = Check(
+    id="clean-logs",
+    title="Logs are clean",
+    rule="The logs contain no secret, no hash-seed warning, no unknown LMCache key and no failed start. They contain "
+    "no connection error and no traceback, except while a fault is provoked or, on a cluster, before the run.",
+    judge=_judge,
+    causes=diagnosis.BACKEND,
+)
 
 
 def _seen(read: int, provoked: int, found: list[dict[str, Any]]) -> str:
@@ -82,7 +89,7 @@ def _seen(read: int, provoked: int, found: list[dict[str, Any]]) -> str:
         return f"{len(found)} forbidden log line(s) ({kinds}). The first, on {first['replica']}: {first['text']}"
     return (
         f"{read} log lines contain no secret, no hash-seed warning and no error outside the provoked faults. "
-        f"{provoked} lines are errors of provoked faults."
+        f"{provoked} line(s) are errors that the experiment provoked."
     )
 
 

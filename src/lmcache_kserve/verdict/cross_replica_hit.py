@@ -39,6 +39,10 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="cross-replica-hit",
     title="A prefix computed by one replica is reused by another",
+    rule="For every pair, the cold pass hits nothing, and the warm pass runs on another replica. That replica's log "
+    f"names the request with hit tokens of at least {Thresholds().hit_share * 100:g} % of the prompt's full chunks, "
+    "and has a `Retrieved` line. Every replica has the same explicit `PYTHONHASHSEED`. In mode multiprocess, a replica "
+    "with a server of its own loads everything from the backend (L2) and nothing from that server's memory (L1).",
     needs=(needs.sharing,),
     judge=_judge,
     causes=(

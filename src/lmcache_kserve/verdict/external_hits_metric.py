@@ -22,6 +22,8 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="external-hits-metric",
     title="vLLM's own metric counts the same hits",
+    rule="`vllm:external_prefix_cache_hits_total` grows by at least "
+    f"{Thresholds().counted_share * 100:g} % of the hit tokens in LMCache's log.",
     judge=_judge,
     causes=(diagnosis.no_connector, diagnosis.chunk_size, *diagnosis.BACKEND, diagnosis.nothing_logged),
 )

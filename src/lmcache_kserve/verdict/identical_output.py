@@ -34,4 +34,9 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
     )
 
 
-CHECK = Check(id="identical-output", title="Answers do not change", judge=_judge)
+CHECK = Check(
+    id="identical-output",
+    title="Answers do not change",
+    rule="At temperature 0, the answers cold, warm, after the restart and without LMCache are the same text.",
+    judge=_judge,
+)

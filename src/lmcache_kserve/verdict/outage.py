@@ -21,7 +21,7 @@ def judge_outage(evidence: Evidence, seen: Outage | Unreadable | None, part: str
     silent = {facts.name for facts in evidence.engines} - {answer.replica for answer in during}
     faults += [f"{replica} got no request during the outage" for replica in sorted(silent)]
     if seen.client_reconnects and seen.hits_returned_s is None:
-        faults.append(f"hits did not return after {part} was back ({seen.probes} fresh prompts tried)")
+        faults.append(f"hits did not return after {part} was back ({seen.probes} fresh prompt(s) tried)")
     if seen.hits_returned_s is not None:
         back = f"Hits returned {seen.hits_returned_s:.1f} s after {part} was back."
     else:

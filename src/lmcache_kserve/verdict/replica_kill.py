@@ -23,8 +23,8 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
     return judged(
         faults,
         f"{seen.victim} was killed during a request, and {last.replica} answered the client's retry correctly. "
-        f"The {len(seen.survivors)} requests to other replicas were answered correctly. {seen.victim} was ready again "
-        f"after {seen.restart_s:.0f} s.",
+        f"Other replicas answered all {len(seen.survivors)} request(s) correctly. {seen.victim} was ready again after "
+        f"{seen.restart_s:.0f} s.",
         {
             "victim": seen.victim,
             "interrupted": seen.interrupted,
@@ -41,6 +41,8 @@ def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="replica-kill",
     title="A killed replica costs a retry, nothing else",
+    rule="A replica is killed during a request. The client retries that request on another replica and gets the "
+    "correct answer, and so does all other traffic.",
     needs=(needs.faults,),
     judge=_judge,
 )

@@ -29,6 +29,8 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="restart-hit",
     title="A new replica finds what was cached before it existed",
+    rule="A replica is killed and starts again. It then hits a prompt that was cached before: at least "
+    f"{Thresholds().hit_share * 100:g} % of the prompt's full chunks, with a `Retrieved` line in its log.",
     needs=(needs.faults, needs.sharing),
     judge=_judge,
     causes=(

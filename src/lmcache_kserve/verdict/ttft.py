@@ -34,6 +34,9 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="ttft",
     title="The first token comes sooner",
+    rule=f"At least {Thresholds().pairs} pairs are measured, or as many as `--pairs` asks for. The median of cold / "
+    f"warm is at least {Thresholds().median_ratio:g}, and the 5 % bound of that median is above "
+    f"{Thresholds().lower_bound:g}.",
     judge=_judge,
     causes=(
         diagnosis.no_connector,
