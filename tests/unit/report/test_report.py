@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from made_evidence import evidence, facts, without_baseline
+from made_evidence import evidence, facts, pair, without_baseline
 from rich.console import Console
 
 from lmcache_kserve.errors import HarnessError
@@ -46,7 +46,7 @@ def local_only() -> Evidence:
     return replace(
         good,
         subject=replace(good.subject, backend_type="none"),
-        pairs=tuple(without_baseline(pair) for pair in good.pairs),
+        pairs=tuple(without_baseline(one) for one in good.pairs),
     )
 
 
@@ -224,8 +224,7 @@ def test_the_page_of_a_failed_proof_says_why_first() -> None:
 def test_the_page_names_replicas_by_what_tells_them_apart(cold: str, warm: str, shown_as: str) -> None:
     good = evidence()
     pairs = tuple(
-        replace(pair, cold=replace(pair.cold, replica=cold), warm=replace(pair.warm, replica=warm))
-        for pair in good.pairs
+        replace(one, cold=replace(one.cold, replica=cold), warm=replace(one.warm, replica=warm)) for one in good.pairs
     )
 
     assert f"<td>{shown_as}</td>" in render_html(report(replace(good, pairs=pairs)))
@@ -302,6 +301,14 @@ def test_the_same_pairs_make_the_same_picture(tmp_path: Path) -> None:
         save_plot(evidence().pairs, tmp_path / name)
 
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_the_plot_tells_the_median_of_each_series() -> None:
+    pairs = tuple(pair(0, cold_s=seconds, warm_s=0.5) for seconds in (1, 2, 3, 9))
+    page = render_html(report(replace(evidence(), pairs=pairs)))
+
+    assert "median 2.50 s" in page
+    assert "median 0.50 s" in page
 
 
 def test_a_plot_of_nothing_or_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:

@@ -124,3 +124,52 @@ def test_an_lmcache_that_could_not_start_is_named() -> None:
     seen = replace(evidence(), logs=(log("predictor-0", "ValueError: No adapter found for URL: foo://x"),))
 
     assert "LMCache could not start on predictor-0" in causes(seen)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("LMCache ERROR: No GPU context found for model tiny", "lmcache.multiprocess.heartbeatSeconds"),
+        ("LMCache WARNING: LMCache server is unhealthy", "lmcache.multiprocess.l1.sizeGB"),
+    ],
+)
+def test_an_engine_that_lost_its_lmcache_server_is_named(line: str, words: str) -> None:
+    seen = replace(evidence(), logs=(log("predictor-0"), log("predictor-1", line)))
+
+    assert words in causes(seen)
+    assert "predictor-1" in causes(seen)
+    assert causes(replace(evidence(), logs=(log("predictor-1", line, at=305),))) == ""
+
+
+HITS = {"cross-replica-hit", "restart-hit", "backend-grew", "external-hits-metric", "ttft"}
+SHARING = {"cross-replica-hit", "restart-hit", "ttft"}
+
+
+def with_arguments(*arguments: str) -> Evidence:
+    return replace(evidence(), replicas=(facts("predictor-0"), replace(facts("predictor-1"), arguments=arguments)))
+
+
+def with_cold_log(told: RequestLog) -> Evidence:
+    pairs = tuple(replace(one, cold=replace(one.cold, log=told)) for one in evidence().pairs)
+    return replace(evidence(), pairs=pairs)
+
+
+@pytest.mark.parametrize(
+    ("seen", "checks"),
+    [
+        (with_arguments(), HITS),
+        (replace(evidence(), subject=replace(evidence().subject, chunk_size=4096)), HITS),
+        (with_cold_log(RequestLog()), HITS),
+        (with_cold_log(RequestLog(Lookup(3000, 0), 0, None)), HITS),
+        (replace(evidence(), replicas=(facts("a"), facts("b", PYTHONHASHSEED="1"))), SHARING),
+        (with_arguments(*facts("x").arguments, "--tensor-parallel-size=2"), SHARING),
+        (replace(evidence(), replicas=(facts("predictor-0"),)), {"cross-replica-hit", "backend-outage"}),
+        (
+            replace(evidence(), logs=(log("predictor-0", "Connection refused"),)),
+            HITS | {"clean-logs", "backend-outage"},
+        ),
+    ],
+    ids=["connector", "chunk", "no line", "not stored", "seed", "workers", "one replica", "refused"],
+)
+def test_a_cause_explains_the_checks_that_it_may_fail(seen: Evidence, checks: set[str]) -> None:
+    assert {name for name in ROWS if causes(seen, name)} == checks
