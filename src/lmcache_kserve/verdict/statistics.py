@@ -1,7 +1,7 @@
 """What the measured pairs say about the time to first token (TTFT).
 
-Ratios are taken within a pair, so that slow moments of the machine cancel out, and summarised by their median. A ratio
-of means would pass one time in five without any gain as soon as a few slow requests are among the samples.
+A ratio compares the passes of one pair, so slow moments of the machine cancel out. The summary takes the median of the
+ratios. A ratio of means would pass one time in five without any gain, once a few requests are slow.
 """
 
 import random
@@ -19,26 +19,29 @@ _LOWER_BOUND = 0.05
 
 
 class TooFewPairsError(HarnessError):
-    """Not enough pairs to say anything."""
+    """Too few pairs for a statement about TTFT."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TtftSummary:
-    """TTFT over the measured pairs; durations are medians in seconds, ratios are medians of ratios within pairs.
+    """TTFT over the measured pairs.
+
+    Durations are medians in seconds. Ratios are medians of the ratios within pairs. The baseline is the engine without
+    LMCache. Everything from `no_cache_cold_s` on is None without a baseline.
 
     Attributes:
-        pairs: how many.
+        pairs: number of measured pairs.
         median_ratio: cold / warm.
         lower_bound_5pct: 5 % bound of that median, by bootstrap.
         cold_s: first pass with LMCache.
         warm_s: second pass with LMCache.
-        no_cache_cold_s: first pass without LMCache; this and all below are None without a baseline.
-        limit_s: second pass without LMCache, everything in the engine's own prefix cache.
-        overhead_ratio: cold with LMCache / cold without.
-        overhead_quartiles: quartiles of that ratio over the pairs.
-        noise_ratio: cold without LMCache / the same for another prompt of the same length: 1 but for noise.
-        noise_quartiles: quartiles of that ratio over the pairs; an overhead within them is not visible.
-        gain_share: (cold - warm) / (cold - limit): the part that LMCache realises of what any cache could.
+        no_cache_cold_s: first pass on the baseline.
+        limit_s: second pass on the baseline, whose own prefix cache then holds the whole prompt.
+        overhead_ratio: cold with LMCache / cold on the baseline.
+        overhead_quartiles: first and third quartile of that ratio over the pairs.
+        noise_ratio: cold on the baseline / cold on the baseline for another prompt of the same length; 1 without noise.
+        noise_quartiles: first and third quartile of that ratio; no overhead within these quartiles is visible.
+        gain_share: (cold - warm) / (cold - limit), the share of a perfect cache's gain that LMCache brings.
     """
 
     pairs: int
@@ -56,10 +59,10 @@ class TtftSummary:
 
 
 def summarize(pairs: Sequence[Pair]) -> TtftSummary:
-    """Summarise measured pairs.
+    """The medians over measured pairs.
 
     Raises:
-        TooFewPairsError: fewer than three pairs.
+        TooFewPairsError: there are fewer than three pairs.
     """
     _enough(pairs)
     ratios = [pair.cold.ttft_s / pair.warm.ttft_s for pair in pairs]
@@ -86,20 +89,21 @@ def summarize(pairs: Sequence[Pair]) -> TtftSummary:
 
 
 def lower_bound(samples: Sequence[float], *, quantile: float = _LOWER_BOUND, resamples: int = _RESAMPLES) -> float:
-    """The percentile-bootstrap bound of the median: below it with a probability of `quantile`. Repeatable.
+    """The percentile-bootstrap bound of the median. The median is below the bound with a probability of `quantile`.
+
+    The resamples come from a fixed seed: the same samples always give the same bound.
 
     Raises:
-        TooFewPairsError: fewer than three samples.
+        TooFewPairsError: there are fewer than three samples.
     """
     _enough(samples)
-    # A fixed seed: the same samples always give the same verdict.
     source = random.Random(_SEED)  # noqa: S311 - a bootstrap, not a secret
     medians = sorted(statistics.median(source.choices(samples, k=len(samples))) for _ in range(resamples))
     return medians[int(quantile * resamples)]
 
 
 def _gain_share(pair: Pair) -> float | None:
-    """None where there was nothing to gain: a share of nothing is no number."""
+    """The share of the possible gain; None where a perfect cache gains nothing."""
     if pair.limit is None or pair.cold.ttft_s <= pair.limit.ttft_s:
         return None
     return (pair.cold.ttft_s - pair.warm.ttft_s) / (pair.cold.ttft_s - pair.limit.ttft_s)
@@ -119,4 +123,4 @@ def _quartiles(samples: Sequence[float]) -> tuple[float, float] | None:
 
 def _enough(samples: Sequence[object]) -> None:
     if len(samples) < MINIMUM_SAMPLES:
-        raise TooFewPairsError(f"{len(samples)} pairs say nothing: measure {MINIMUM_SAMPLES} or more (--pairs)")
+        raise TooFewPairsError(f"{len(samples)} pairs are too few: measure {MINIMUM_SAMPLES} or more (--pairs)")

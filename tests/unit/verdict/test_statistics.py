@@ -82,5 +82,5 @@ def test_a_share_of_nothing_is_no_number() -> None:
 def test_fewer_than_three_pairs_say_nothing(count: int) -> None:
     pairs = [pair(index) for index in range(count)]
 
-    with pytest.raises(TooFewPairsError, match=f"{count} pairs say nothing.*--pairs"):
+    with pytest.raises(TooFewPairsError, match=f"{count} pairs are too few.*--pairs"):
         summarize(pairs)
