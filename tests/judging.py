@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 from made_evidence import evidence
 
 from lmcache_kserve.evidence import Evidence, Pass
-from lmcache_kserve.verdict import Result, Thresholds, judge
+from lmcache_kserve.verdict import Result, judge
 
 T = TypeVar("T")
 
 
-def judged(seen: Evidence, **limits: Any) -> dict[str, Result]:
+def judged(seen: Evidence) -> dict[str, Result]:
     """Every result by the check's id."""
-    return {result.id: result for result in judge(seen, Thresholds(**limits))}
+    return {result.id: result for result in judge(seen)}
 
 
 def failed(seen: Evidence) -> dict[str, str]:

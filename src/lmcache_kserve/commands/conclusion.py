@@ -9,7 +9,7 @@ from rich.console import Console
 from lmcache_kserve import report
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence
-from lmcache_kserve.verdict import Thresholds, judge
+from lmcache_kserve.verdict import judge
 
 
 def prepare(out: Path) -> None:
@@ -24,26 +24,19 @@ def prepare(out: Path) -> None:
         raise HarnessError(f"cannot write to --out {out}: {error.strerror}") from error
 
 
-def conclude(  # noqa: PLR0913 - what a report is made of, by name
-    evidence: Evidence,
-    *,
-    pairs: int,
-    out: Path | None,
-    command: Sequence[str],
-    values_digest: str | None,
-    console: Console,
+def conclude(
+    evidence: Evidence, *, out: Path | None, command: Sequence[str], values_digest: str | None, console: Console
 ) -> bool:
     """Judge the evidence, write the report, print its table, and return whether every check passed.
 
     Args:
         evidence: what the experiment saw.
-        pairs: the measured pairs that were asked for; fewer than the usual number are then enough.
         out: the report's folder, or None for no report.
         command: the words of the command line, for the report; without secrets.
         values_digest: what identifies the chart's values, where they are known.
         console: where the table goes.
     """
-    results = judge(evidence, Thresholds(pairs=min(pairs, Thresholds().pairs)))
+    results = judge(evidence)
     made = report.make(evidence, results, command=shlex.join(command), chart_values_digest=values_digest)
     if out:
         report.write(made, out)

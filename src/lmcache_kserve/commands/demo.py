@@ -130,7 +130,6 @@ def run(options: Options, *, console: Console) -> bool:
             )
         passed = conclusion.conclude(
             evidence,
-            pairs=options.measurement.pairs,
             out=options.out,
             command=redact_command(options.command, targets[0].secrets),
             values_digest=renderer.values_digest(),

@@ -91,7 +91,6 @@ def run(options: Options, *, console: Console) -> bool:
         _write_logs(evidence, options.out / "logs")
     return conclusion.conclude(
         evidence,
-        pairs=options.measurement.pairs,
         out=options.out,
         command=redact_command(options.command, target.secrets),
         values_digest=None,

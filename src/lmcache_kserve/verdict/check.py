@@ -19,7 +19,7 @@ class Thresholds:
 
     Attributes:
         hit_share: least share of a prompt's full chunks that has to hit.
-        pairs: least number of measured pairs for a statement about TTFT.
+        pairs: least number of measured pairs for a statement about TTFT, unless the user asked for fewer.
         median_ratio: least median of cold / warm TTFT.
         lower_bound: the 5 % bound of that median has to be above this number.
         counted_share: least share of the logged hit tokens that vLLM's own metric has to count.

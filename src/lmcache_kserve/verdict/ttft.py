@@ -8,7 +8,7 @@ from lmcache_kserve.verdict.wording import unread
 
 def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
     count = len(evidence.pairs)
-    needed = max(limits.pairs, statistics.MINIMUM_SAMPLES)
+    needed = max(min(limits.pairs, evidence.wanted_pairs), statistics.MINIMUM_SAMPLES)
     if count < needed:
         if evidence.stopped:
             return unread(evidence, None)

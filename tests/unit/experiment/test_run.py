@@ -11,7 +11,7 @@ from lmcache_kserve.evidence import Evidence, ExternalHits, Outage, ReplicaKill,
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
-from lmcache_kserve.verdict import Result, Thresholds, judge, not_applicable
+from lmcache_kserve.verdict import Result, judge, not_applicable
 
 QUICK = Measurement(pairs=3, warmup_pairs=1, traffic_interval_s=0.001, log_timeout_s=1, recovery_timeout_s=3, seed=1)
 
@@ -25,7 +25,7 @@ class Run:
 
     @property
     def checks(self) -> dict[str, Result]:
-        return {check.id: check for check in judge(self.evidence, Thresholds(pairs=3))}
+        return {check.id: check for check in judge(self.evidence)}
 
     @property
     def not_applicable(self) -> dict[str, str]:

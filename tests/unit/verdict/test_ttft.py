@@ -20,4 +20,16 @@ def test_too_few_pairs_fail_and_name_the_option() -> None:
     seen = replace(evidence(), pairs=tuple(pair(index) for index in range(8)))
 
     assert failed(seen)["ttft"] == "8 pairs were measured, and the check needs 12: raise --pairs."
-    assert judged(seen, pairs=8)["ttft"].passed
+
+
+def test_as_many_pairs_as_the_user_asked_for_are_enough() -> None:
+    seen = replace(evidence(), wanted_pairs=8, pairs=tuple(pair(index) for index in range(8)))
+
+    assert judged(seen)["ttft"].passed
+    assert "8 pairs were measured" in failed(replace(seen, wanted_pairs=9))["ttft"]
+
+
+def test_two_pairs_say_nothing_whatever_the_user_asked_for() -> None:
+    seen = replace(evidence(), wanted_pairs=2, pairs=tuple(pair(index) for index in range(2)))
+
+    assert failed(seen)["ttft"] == "2 pairs were measured, and the check needs 3: raise --pairs."
