@@ -17,9 +17,9 @@ from lmcache_kserve.verdict import (
     restart_hit,
     ttft,
 )
-from lmcache_kserve.verdict.check import Check, Result, Thresholds
+from lmcache_kserve.verdict.check import Check, Result
 
-__all__ = ["CHECKS", "Check", "Result", "Thresholds", "judge", "not_applicable"]
+__all__ = ["CHECKS", "Check", "Result", "judge", "not_applicable"]
 
 CHECKS: tuple[Check, ...] = (
     cross_replica_hit.CHECK,
@@ -36,10 +36,9 @@ CHECKS: tuple[Check, ...] = (
 """Every check, in the order of every report."""
 
 
-def judge(evidence: Evidence, thresholds: Thresholds | None = None) -> tuple[Result, ...]:
+def judge(evidence: Evidence) -> tuple[Result, ...]:
     """Judge every check that applies to the release, in the order of `CHECKS`."""
-    limits = thresholds or Thresholds()
-    return tuple(check.result(evidence, limits) for check in CHECKS if not check.not_applicable(evidence))
+    return tuple(check.result(evidence) for check in CHECKS if not check.not_applicable(evidence))
 
 
 def not_applicable(evidence: Evidence) -> dict[str, str]:

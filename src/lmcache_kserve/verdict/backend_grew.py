@@ -4,11 +4,11 @@ from typing import Any
 
 from lmcache_kserve.evidence import BackendGrowth, Evidence
 from lmcache_kserve.verdict import diagnosis, needs
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.wording import unread
 
 
-def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     seen = evidence.growth
     if not isinstance(seen, BackendGrowth):
         return unread(evidence, seen)

@@ -2,11 +2,11 @@
 
 from lmcache_kserve.evidence import Evidence
 from lmcache_kserve.verdict import diagnosis, needs
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.outage import judge_outage
 
 
-def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     return judge_outage(evidence, evidence.outage, "the backend")
 
 

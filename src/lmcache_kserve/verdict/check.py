@@ -14,25 +14,6 @@ Cause = Callable[[Evidence], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thresholds:
-    """What counts as proof.
-
-    Attributes:
-        hit_share: least share of a prompt's full chunks that has to hit.
-        pairs: least number of measured pairs for a statement about TTFT, unless the user asked for fewer.
-        median_ratio: least median of cold / warm TTFT.
-        lower_bound: the 5 % bound of that median has to be above this number.
-        counted_share: least share of the logged hit tokens that vLLM's own metric has to count.
-    """
-
-    hit_share: float = 0.95
-    pairs: int = 12
-    median_ratio: float = 1.3
-    lower_bound: float = 1.0
-    counted_share: float = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What a judge says about the evidence.
 
@@ -82,16 +63,16 @@ class Check:
     title: str
     rule: str
     needs: tuple[Need, ...] = ()
-    judge: Callable[[Evidence, Thresholds], Judgement]
+    judge: Callable[[Evidence], Judgement]
     causes: tuple[Cause, ...] = ()
 
     def not_applicable(self, evidence: Evidence) -> str | None:
         """Why the check cannot apply to the release; None where the check applies."""
         return next((reason for need in self.needs if (reason := need(evidence))), None)
 
-    def result(self, evidence: Evidence, limits: Thresholds) -> Result:
+    def result(self, evidence: Evidence) -> Result:
         """The evidence judged; a failure comes with its causes."""
-        judgement = self.judge(evidence, limits)
+        judgement = self.judge(evidence)
         causes = () if judgement.passed else tuple(text for cause in self.causes if (text := cause(evidence)))
         return Result(
             id=self.id, passed=judgement.passed, seen=judgement.seen, evidence=judgement.evidence, causes=causes

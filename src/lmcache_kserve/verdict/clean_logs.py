@@ -7,7 +7,7 @@ from typing import Any
 
 from lmcache_kserve.evidence import Evidence, Unreadable
 from lmcache_kserve.verdict import diagnosis
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.wording import unread
 
 _EXAMPLES = 3
@@ -42,7 +42,7 @@ _FORBIDDEN = (
 )
 
 
-def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     logs = evidence.logs
     if isinstance(logs, Unreadable):
         return unread(evidence, logs)

@@ -6,16 +6,16 @@ from typing import Any
 from lmcache_kserve.evidence import Evidence, Pair, full_chunk_tokens
 from lmcache_kserve.lmcache.logs import RequestLog
 from lmcache_kserve.verdict import diagnosis, needs
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
-from lmcache_kserve.verdict.hits import no_log, warm_faults
+from lmcache_kserve.verdict.check import Check, Judgement
+from lmcache_kserve.verdict.hits import HIT_SHARE, no_log, warm_faults
 from lmcache_kserve.verdict.wording import judged, not_run
 
 
-def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     pairs = evidence.measured
     chunk = evidence.subject.chunk_size
     seeds = {facts.name: facts.hash_seed for facts in evidence.engines}
-    faults = [fault for pair in pairs for fault in _faults(evidence, pair, limits)]
+    faults = [fault for pair in pairs for fault in _faults(evidence, pair)]
     if not pairs:
         faults.append(not_run(evidence).removesuffix("."))
     if None in seeds.values() or len(set(seeds.values())) != 1:
@@ -40,7 +40,7 @@ CHECK = Check(
     id="cross-replica-hit",
     title="A prefix computed by one replica is reused by another",
     rule="For every pair, the cold pass hits nothing, and the warm pass runs on another replica. That replica's log "
-    f"names the request with hit tokens of at least {Thresholds().hit_share * 100:g} % of the prompt's full chunks, "
+    f"names the request with hit tokens of at least {HIT_SHARE * 100:g} % of the prompt's full chunks, "
     "and has a `Retrieved` line. Every replica has the same explicit `PYTHONHASHSEED`. In mode multiprocess, a replica "
     "with a server of its own loads everything from the backend (L2) and nothing from that server's memory (L1).",
     needs=(needs.sharing,),
@@ -57,7 +57,7 @@ CHECK = Check(
 )
 
 
-def _faults(evidence: Evidence, pair: Pair, limits: Thresholds) -> Iterator[str]:
+def _faults(evidence: Evidence, pair: Pair) -> Iterator[str]:
     prompt = f"prompt {pair.index + 1}"
     cold = pair.cold
     if cold.replica == pair.warm.replica:
@@ -68,7 +68,7 @@ def _faults(evidence: Evidence, pair: Pair, limits: Thresholds) -> Iterator[str]
         yield f"{prompt}: {cold.replica} logged no lookup for the cold pass"
     elif cold.hit_tokens:
         yield f"{prompt}: the cold pass already hit {cold.hit_tokens} tokens"
-    yield from warm_faults(prompt, pair.warm, evidence.subject.chunk_size, limits)
+    yield from warm_faults(prompt, pair.warm, evidence.subject.chunk_size)
     yield from _tier_faults(evidence, pair, prompt)
 
 

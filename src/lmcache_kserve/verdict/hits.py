@@ -2,17 +2,18 @@
 
 from lmcache_kserve.evidence import Pass, Unreadable, full_chunk_tokens
 from lmcache_kserve.lmcache.logs import RequestLog
-from lmcache_kserve.verdict.check import Thresholds
+
+HIT_SHARE = 0.95
+"""Least share of a prompt's full chunks that has to hit."""
 
 
-def warm_faults(prompt: str, warm: Pass, chunk_size: int, limits: Thresholds) -> list[str]:
+def warm_faults(prompt: str, warm: Pass, chunk_size: int) -> list[str]:
     """Why `warm` is no proof of a hit; empty where the pass is a proof.
 
     Args:
         prompt: which prompt it is, in words: `prompt 3`.
         warm: the pass.
         chunk_size: LMCache's chunk size in tokens.
-        limits: what counts as proof.
     """
     if not isinstance(warm.log, RequestLog):
         return [f"{prompt}: {no_log(warm.log)}"]
@@ -22,7 +23,7 @@ def warm_faults(prompt: str, warm: Pass, chunk_size: int, limits: Thresholds) ->
     if warm.log.lookup is None:
         return [f"{prompt}: {warm.replica} logged no lookup, so 0 of {full} tokens hit"]
     faults = []
-    if warm.hit_tokens < limits.hit_share * full:
+    if warm.hit_tokens < HIT_SHARE * full:
         faults.append(f"{prompt}: {warm.replica} hit {warm.hit_tokens} of {full} tokens in full chunks")
     if not warm.log.retrieved_tokens:
         faults.append(f"{prompt}: {warm.replica} logged no 'Retrieved' line")

@@ -1,11 +1,11 @@
 """Check `identical-output`: a prompt has one answer, whichever replica computed its cache."""
 
 from lmcache_kserve.evidence import Evidence, Restart
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.wording import judged, unread
 
 
-def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     # `pairs`, not `measured`: a warm-up pair after which the experiment stopped was never warm.
     pairs = evidence.pairs
     if not pairs:

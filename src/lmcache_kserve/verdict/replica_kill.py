@@ -2,12 +2,12 @@
 
 from lmcache_kserve.evidence import Evidence, ReplicaKill
 from lmcache_kserve.verdict import needs
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.traffic import answer_facts, answer_faults
 from lmcache_kserve.verdict.wording import judged, unread
 
 
-def _judge(evidence: Evidence, _limits: Thresholds) -> Judgement:
+def _judge(evidence: Evidence) -> Judgement:
     seen = evidence.kill
     if not isinstance(seen, ReplicaKill):
         return unread(evidence, seen)

@@ -2,21 +2,30 @@
 
 from lmcache_kserve.evidence import Evidence
 from lmcache_kserve.verdict import diagnosis, statistics
-from lmcache_kserve.verdict.check import Check, Judgement, Thresholds
+from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.wording import unread
 
+_PAIRS = 12
+"""Least number of measured pairs, unless the user asked for fewer."""
 
-def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
+_MEDIAN_RATIO = 1.3
+"""Least median of cold / warm TTFT."""
+
+_LOWER_BOUND = 1
+"""The 5 % bound of that median has to be above this number."""
+
+
+def _judge(evidence: Evidence) -> Judgement:
     count = len(evidence.pairs)
-    needed = max(min(limits.pairs, evidence.wanted_pairs), statistics.MINIMUM_SAMPLES)
+    needed = max(min(_PAIRS, evidence.wanted_pairs), statistics.MINIMUM_SAMPLES)
     if count < needed:
         if evidence.stopped:
             return unread(evidence, None)
         why = f"{count} pairs were measured, and the check needs {needed}: raise --pairs."
         return Judgement(passed=False, seen=why, evidence={"pairs": count})
     summary = statistics.summarize(evidence.pairs)
-    passed = summary.median_ratio >= limits.median_ratio and summary.lower_bound_5pct > limits.lower_bound
-    short = f" The check needs {limits.median_ratio:g} times, and a bound above {limits.lower_bound:g}."
+    passed = summary.median_ratio >= _MEDIAN_RATIO and summary.lower_bound_5pct > _LOWER_BOUND
+    short = f" The check needs {_MEDIAN_RATIO} times, and a bound above {_LOWER_BOUND}."
     return Judgement(
         passed=passed,
         seen=f"The median TTFT of {count} pairs is {summary.cold_s:.2f} s cold and {summary.warm_s:.2f} s warm: "
@@ -25,8 +34,8 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
             "pairs": count,
             "median_ratio": summary.median_ratio,
             "lower_bound_5pct": summary.lower_bound_5pct,
-            "needed_median_ratio": limits.median_ratio,
-            "needed_lower_bound": limits.lower_bound,
+            "needed_median_ratio": _MEDIAN_RATIO,
+            "needed_lower_bound": _LOWER_BOUND,
         },
     )
 
@@ -34,9 +43,9 @@ def _judge(evidence: Evidence, limits: Thresholds) -> Judgement:
 CHECK = Check(
     id="ttft",
     title="The first token comes sooner",
-    rule=f"At least {Thresholds().pairs} pairs are measured, or as many as `--pairs` asks for. The median of cold / "
-    f"warm is at least {Thresholds().median_ratio:g}, and the 5 % bound of that median is above "
-    f"{Thresholds().lower_bound:g}.",
+    rule=f"At least {_PAIRS} pairs are measured, or as many as `--pairs` asks for, but never fewer than "
+    f"{statistics.MINIMUM_SAMPLES}. The median of cold / warm is at least {_MEDIAN_RATIO}, and the 5 % bound of that "
+    f"median is above {_LOWER_BOUND}.",
     judge=_judge,
     causes=(
         diagnosis.no_connector,

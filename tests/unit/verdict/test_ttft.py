@@ -10,6 +10,15 @@ def test_a_gain_below_the_threshold_fails() -> None:
     assert "The check needs 1.3 times, and a bound above 1." in failed(seen)["ttft"]
 
 
+def test_a_gain_that_may_be_chance_fails() -> None:
+    lucky = tuple(pair(index, warm_s=2 if index < 7 else 8) for index in range(12))
+    result = judged(replace(evidence(), pairs=lucky))["ttft"]
+
+    assert result.evidence["median_ratio"] > 1.3
+    assert result.evidence["lower_bound_5pct"] < 1
+    assert not result.passed
+
+
 def test_the_medians_are_told() -> None:
     summary = judged(evidence())["ttft"].summary
 
