@@ -101,7 +101,7 @@ def test_an_experiment_that_ended_early_fails_what_was_not_run() -> None:
     )
     reasons = failed(seen)
 
-    assert set(judged(seen)) - set(reasons) == {"cross-replica-hit", "clean-logs"}
+    assert PROVOKED | {"backend-grew", "external-hits-metric", "identical-output", "ttft"} <= set(reasons)
     assert set(reasons.values()) == {"Not run: no cross-replica hit."}
 
 
