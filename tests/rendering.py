@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +128,6 @@ def values_key(kind: str) -> str:
 def remote_backend(kind: str, **values: Any) -> dict[str, Any]:
     """Values that choose a backend and set what is below its key."""
     return {"remoteBackend": {"type": kind, values_key(kind): values}}
-
-
-def external_names(values: object) -> Iterator[str]:
-    """Names of Secrets and claims that values expect to exist in the namespace."""
-    if isinstance(values, dict):
-        for key, value in values.items():
-            if key in {"existingSecret", "existingClaim", "caSecret", "clientSecret"} and value:
-                yield value
-            else:
-                yield from external_names(value)
 
 
 def pod(manifests: Manifests) -> PredictorPod:

@@ -12,7 +12,6 @@ from rendering import (
     REPOSITORY,
     SCENARIO_FILES,
     Render,
-    external_names,
     scenario_name,
     scenario_values,
 )
@@ -27,16 +26,8 @@ KSERVE_VERSIONS = schemas.KSERVE_VERSIONS[schemas.KSERVE_VERSIONS.index("0.16.0"
 ARGO_CD_APPLICATION = REPOSITORY / "values" / "argocd" / "application.yaml"
 
 
-UNRESTRICTED = "Deployment/llm-lmcache-kserve-infinistore"
-"""The one workload that the restricted Pod Security Standard does not admit; its values say so."""
-
-
 def violations(manifests: Manifests, values: dict[str, Any]) -> list[str]:
-    found = policies.check(manifests, external=set(external_names(values)))
-    admitted = [
-        violation for violation in policies.restricted_pod_security(manifests) if violation.object == UNRESTRICTED
-    ]
-    return [str(violation) for violation in found if violation not in admitted]
+    return [str(found) for found in policies.check(manifests, external=policies.external_names(values))]
 
 
 def test_there_are_scenarios_for_users_and_for_chart_testing() -> None:

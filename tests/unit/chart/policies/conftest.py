@@ -1,0 +1,7 @@
+import pytest
+from made_release import Release
+
+
+@pytest.fixture
+def release() -> Release:
+    return Release()
