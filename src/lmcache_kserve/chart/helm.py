@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 
-from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.chart.manifests import Manifests, Violation, dotted
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.secrets import redact_command
 
@@ -24,6 +24,9 @@ _CHART_FAILURE = re.compile(r"execution error at \([^)]*\):\s*(?P<text>.*?)\s*(?
 _SCHEMA_FAILURE = re.compile(
     r"values don't meet the specifications of the schema.*?:\n[^\n]*:\n(?P<text>.*)", re.DOTALL
 )
+# Helm 4 writes "at '/predictor/replicas': got string", Helm 3 "predictor.replicas: Invalid type".
+_SCHEMA_LINE = re.compile(r"\s*- (?:at '(?P<pointer>[^']*)'|(?P<dotted>\S+)): (?P<message>.*)")
+_PROBLEM_LINE = re.compile(r"\s*- (?P<path>.+?): (?P<message>.*)")
 _ADVICE = re.compile(r"\n\s*Use --debug flag[^\n]*")
 _PACKAGED = re.compile(r"^Successfully packaged chart and saved it to: (?P<path>.+)$", re.MULTILINE)
 
@@ -43,6 +46,34 @@ class HelmError(HarnessError):
         self.argv = tuple(argv)
         self.stderr = stderr
         self.add_note(f"command: {shlex.join(redact_command(argv))}")
+
+
+class ChartRefusalError(HelmError):
+    """The chart itself refused its values: a `fail` or `required` of a template."""
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Each problem of the chart's list; a text that is not a list is one problem."""
+        text = str(self)
+        found = tuple(
+            Violation("values", match["path"], match["message"])
+            for line in text.splitlines()
+            if (match := _PROBLEM_LINE.fullmatch(line))
+        )
+        return found or (Violation("values", "", " ".join(text.split())),)
+
+
+class ValuesSchemaError(HelmError):
+    """The values do not fit the chart's values.schema.json."""
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Each problem, its path dotted whichever Helm wrote it."""
+        return tuple(
+            Violation("values", _schema_path(match), match["message"])
+            for line in str(self).splitlines()
+            if (match := _SCHEMA_LINE.fullmatch(line))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +110,17 @@ class Helm:
         values_files: Sequence[Path] = (),
         values: Mapping[str, Any] | None = None,
         set_values: Sequence[str] = (),
+        set_strings: Sequence[str] = (),
+        set_json: Sequence[str] = (),
+        set_files: Sequence[str] = (),
         kube_version: str = DEFAULT_KUBE_VERSION,
         api_versions: Sequence[str] = (),
+        values_schema: bool = True,
     ) -> Manifests:
         """Render a chart.
 
-        Later sources win: the chart's values, `values_files` in their order, `values`, `set_values`.
+        Later sources win: the chart's values, `values_files` in their order, `values`, `set_json`, `set_values`,
+        `set_strings`, `set_files`.
 
         Args:
             chart: the chart's folder or package.
@@ -93,18 +129,32 @@ class Helm:
             values_files: files as for `--values`.
             values: values as a mapping.
             set_values: assignments in Helm's own notation (`predictor.replicas=2`), as for `--set`.
+            set_strings: assignments of texts, as for `--set-string`.
+            set_json: assignments of JSON values, as for `--set-json`.
+            set_files: assignments of files' contents, as for `--set-file`.
             kube_version: the Kubernetes version that the chart sees.
             api_versions: what the chart sees as the cluster's APIs, for example
                 `serving.kserve.io/v1beta1/InferenceService`.
+            values_schema: whether Helm refuses values that do not fit the chart's values.schema.json.
 
         Raises:
-            HelmError: the values do not fit, or a template fails.
+            ValuesSchemaError: the values do not fit the chart's schema.
+            ChartRefusalError: the chart's templates refuse the values.
+            HelmError: Helm could not render the chart.
             ManifestError: what was rendered is no set of Kubernetes objects.
         """
         arguments = ["template", release, str(chart), "--namespace", namespace, "--kube-version", kube_version]
         for api_version in api_versions:
             arguments += ["--api-versions", api_version]
-        value_arguments, stdin = _value_arguments(values_files, values, set_values)
+        if not values_schema:
+            arguments.append("--skip-schema-validation")
+        assignments = {
+            "--set-json": set_json,
+            "--set": set_values,
+            "--set-string": set_strings,
+            "--set-file": set_files,
+        }
+        value_arguments, stdin = _value_arguments(values_files, values, assignments)
         return Manifests.parse(self._run(*arguments, *value_arguments, stdin=stdin))
 
     def lint(  # noqa: PLR0913 (see template)
@@ -123,7 +173,7 @@ class Helm:
             HelmError: the linter found an error, or a warning with `strict`.
         """
         arguments = ["lint", str(chart), "--kube-version", kube_version, *(["--strict"] if strict else [])]
-        value_arguments, stdin = _value_arguments(values_files, values, set_values)
+        value_arguments, stdin = _value_arguments(values_files, values, {"--set": set_values})
         self._run(*arguments, *value_arguments, stdin=stdin)
 
     def package(self, chart: Path, destination: Path) -> Path:
@@ -159,7 +209,7 @@ class Helm:
             raise HelmError(message, argv=argv, stderr="") from error
         if done.returncode != 0:
             # `helm lint` reports what it found on standard output.
-            raise HelmError(_message(done.stdout, done.stderr), argv=argv, stderr=done.stderr)
+            raise _error(done.stdout, done.stderr, argv)
         return done.stdout
 
 
@@ -176,24 +226,33 @@ def _environment() -> dict[str, str]:
 
 
 def _value_arguments(
-    values_files: Sequence[Path], values: Mapping[str, Any] | None, set_values: Sequence[str]
+    values_files: Sequence[Path], values: Mapping[str, Any] | None, assignments: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], str]:
     """Arguments for the sources of values, and the standard input that one of them reads."""
     arguments = [argument for path in values_files for argument in ("--values", str(path))]
     if values is not None:
         arguments += ["--values", "-"]
-    for assignment in set_values:
-        arguments += ["--set", assignment]
+    for flag, given in assignments.items():
+        arguments += [word for assignment in given for word in (flag, assignment)]
     return arguments, json.dumps(values) if values is not None else ""
 
 
-def _message(stdout: str, stderr: str) -> str:
+def _error(stdout: str, stderr: str, argv: Sequence[str]) -> HelmError:
     """The part of Helm's output that a user of the chart can act on."""
     if failure := _CHART_FAILURE.search(stderr):
-        return failure["text"]
+        return ChartRefusalError(failure["text"], argv=argv, stderr=stderr)
     if failure := _SCHEMA_FAILURE.search(stderr):
-        return f"the values do not fit the chart's schema:\n{failure['text'].strip()}"
+        text = f"the values do not fit the chart's schema:\n{failure['text'].strip()}"
+        return ValuesSchemaError(text, argv=argv, stderr=stderr)
     # Helm 4 logs before it ends with its error.
     error = stderr[max(stderr.rfind("\nError: ") + 1, 0) :]
     text = _ADVICE.sub("", "\n".join(part.strip() for part in (error, stdout) if part.strip()))
-    return text.strip().removeprefix("Error: ") or "helm failed without a message"
+    message = text.strip().removeprefix("Error: ") or "helm failed without a message"
+    return HelmError(message, argv=argv, stderr=stderr)
+
+
+def _schema_path(line: re.Match[str]) -> str:
+    """The path of a schema's complaint, dotted: `predictor.env[0].name`; empty for the values as a whole."""
+    separator, text = ("/", line["pointer"]) if line["pointer"] is not None else (".", line["dotted"])
+    steps = [step for step in text.split(separator) if step not in {"", "(root)"}]
+    return dotted(int(step) if step.isdecimal() else step for step in steps)

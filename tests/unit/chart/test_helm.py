@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcache_kserve.chart.helm import Helm, HelmError
+from lmcache_kserve.chart.helm import ChartRefusalError, Helm, HelmError, ValuesSchemaError
 from lmcache_kserve.chart.manifests import ManifestError
 
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
@@ -65,6 +65,9 @@ def test_values_reach_helm_in_the_order_in_which_they_win(fake: FakeHelm) -> Non
         values_files=[Path("a.yaml"), Path("b.yaml")],
         values={"predictor": {"replicas": 2}},
         set_values=["model.id=facebook/opt-125m", "a.b=null"],
+        set_strings=["c=1"],
+        set_json=['d={"e": 1}'],
+        set_files=["f=/file"],
         kube_version="1.33.0",
         api_versions=["serving.kserve.io/v1beta1/InferenceService"],
     )
@@ -72,7 +75,9 @@ def test_values_reach_helm_in_the_order_in_which_they_win(fake: FakeHelm) -> Non
         *["template", "llm", "chart", "--namespace", "models", "--kube-version", "1.33.0"],
         *["--api-versions", "serving.kserve.io/v1beta1/InferenceService"],
         *["--values", "a.yaml", "--values", "b.yaml", "--values", "-"],
+        *["--set-json", 'd={"e": 1}'],
         *["--set", "model.id=facebook/opt-125m", "--set", "a.b=null"],
+        *["--set-string", "c=1", "--set-file", "f=/file"],
     ]
     assert json.loads(fake.stdin) == {"predictor": {"replicas": 2}}
     assert manifests.one("ConfigMap")["metadata"]["name"] == "a"
@@ -127,6 +132,48 @@ def test_a_failure_of_the_schema_is_the_list_of_its_paths(fake: FakeHelm) -> Non
         "lmcache-kserve:\n- at '/model': got number, want object\n\n",
     )
     assert str(error) == "the values do not fit the chart's schema:\n- at '/model': got number, want object"
+
+
+def test_each_line_of_the_charts_list_is_one_problem_with_its_value(fake: FakeHelm) -> None:
+    error = fail(
+        fake,
+        "Error: execution error at (lmcache-kserve/templates/validate.yaml:1:4): \n"
+        "2 problems in the values of lmcache-kserve:\n"
+        "  - predictor.env[0] (A): has both value and valueFrom\n  - model.extraArgs[1]: --port: is set\n\n",
+    )
+    assert isinstance(error, ChartRefusalError)
+    assert [(found.object, found.path, found.message) for found in error.violations] == [
+        ("values", "predictor.env[0] (A)", "has both value and valueFrom"),
+        ("values", "model.extraArgs[1]", "--port: is set"),
+    ]
+
+
+def test_a_refusal_that_is_no_list_is_one_problem(fake: FakeHelm) -> None:
+    error = fail(fake, "Error: execution error at (c/templates/a.yaml:1:4): a name\nis required\n")
+    assert isinstance(error, ChartRefusalError)
+    assert [(found.path, found.message) for found in error.violations] == [("", "a name is required")]
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "message"),
+    [
+        ("- at '/predictor/env/0/name': got number, want string", "predictor.env[0].name", "got number, want string"),
+        ("- predictor.env.0.name: Invalid type.", "predictor.env[0].name", "Invalid type."),
+        ("- at '': additional properties 'a' not allowed", "", "additional properties 'a' not allowed"),
+        ("- (root): Additional property a is not allowed", "", "Additional property a is not allowed"),
+    ],
+)
+def test_a_line_of_the_schema_has_the_same_path_whichever_helm_wrote_it(
+    fake: FakeHelm, line: str, path: str, message: str
+) -> None:
+    error = fail(fake, f"Error: values don't meet the specifications of the schema(s) in the chart(s):\nc:\n{line}\n")
+    assert isinstance(error, ValuesSchemaError)
+    assert [(found.path, found.message) for found in error.violations] == [(path, message)]
+
+
+def test_the_charts_schema_can_be_left_out(fake: FakeHelm) -> None:
+    Helm(fake.binary).template(Path("chart"), release="llm", namespace="models", values_schema=False)
+    assert "--skip-schema-validation" in fake.argv
 
 
 def test_another_failure_is_helms_error_without_its_advice_and_its_log(fake: FakeHelm) -> None:
