@@ -2,6 +2,7 @@
 
 import typer
 
+from lmcache_kserve.commands.check import check
 from lmcache_kserve.commands.demo import demo
 from lmcache_kserve.commands.faults import faults
 from lmcache_kserve.commands.verify import verify
@@ -16,6 +17,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(verify)
 app.command()(faults)
+app.command()(check)
 
 
 def main() -> None:

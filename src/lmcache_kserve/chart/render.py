@@ -12,7 +12,7 @@ from lmcache_kserve import resources
 from lmcache_kserve.chart import helm_binary, schemas
 from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
 from lmcache_kserve.chart.manifests import Manifests
-from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.chart.values_files import require_values_files
 
 RELEASE = "demo"
 NAMESPACE = "lmcache-demo"
@@ -49,11 +49,9 @@ class Renderer:
         """Render the chart that ships here with values/cpu.yaml underneath the given values.
 
         Raises:
-            HarnessError: a values file or the chart does not exist, or there is no Helm to be had.
+            HarnessError: a values file is not one, or no Helm can be found or downloaded.
         """
-        for path in values_files:
-            if not path.is_file():
-                raise HarnessError(f"there is no values file {path}")
+        require_values_files(values_files)
         return cls(
             chart=chart or resources.chart_path(),
             helm=Helm(helm_binary.helm()),

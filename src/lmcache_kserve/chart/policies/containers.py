@@ -2,7 +2,7 @@
 
 from lmcache_kserve.chart.manifests import Manifests, Violation
 from lmcache_kserve.chart.policies.pods import running_pods
-from lmcache_kserve.chart.predictor import PREDICTOR_CONTAINER
+from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
 
 _SEED = "PYTHONHASHSEED"
 

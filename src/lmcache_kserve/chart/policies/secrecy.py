@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import quote
 
 from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, describe
@@ -33,7 +34,9 @@ def _secret_values(manifests: Manifests) -> Iterator[str]:
     for secret in manifests.of_kind("Secret"):
         plain = dict(secret.get("stringData") or {})
         for key, encoded in (secret.get("data") or {}).items():
-            plain[key] = base64.b64decode(encoded).decode(errors="replace")
+            # The API server refuses text that is not base64; as it stands it is no secret yet.
+            with suppress(ValueError):
+                plain[key] = base64.b64decode(encoded).decode(errors="replace")
         for key, value in plain.items():
             if len(value) >= _SHORTEST_SECRET and not _NOT_SECRET_KEY.search(key):
                 yield value

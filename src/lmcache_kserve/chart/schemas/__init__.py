@@ -4,8 +4,20 @@ from lmcache_kserve.chart.schemas.validation import (
     KSERVE_VERSIONS,
     KUBERNETES_VERSIONS,
     SchemaError,
+    belongs_to_an_operator,
+    of_kserve,
+    pick,
     validate,
     violations,
 )
 
-__all__ = ["KSERVE_VERSIONS", "KUBERNETES_VERSIONS", "SchemaError", "validate", "violations"]
+__all__ = [
+    "KSERVE_VERSIONS",
+    "KUBERNETES_VERSIONS",
+    "SchemaError",
+    "belongs_to_an_operator",
+    "of_kserve",
+    "pick",
+    "validate",
+    "violations",
+]

@@ -4,7 +4,7 @@ import functools
 import gzip
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -90,8 +90,8 @@ def violations(
     Raises:
         HarnessError: there are no schemas for one of the versions.
     """
-    kubernetes = _pick("Kubernetes", kubernetes_version.removeprefix("v"), KUBERNETES_VERSIONS)
-    kserve = _pick("KServe", kserve_version.removeprefix("v"), KSERVE_VERSIONS)
+    kubernetes = _require("Kubernetes", kubernetes_version, KUBERNETES_VERSIONS)
+    kserve = _require("KServe", kserve_version, KSERVE_VERSIONS)
     found: list[Violation] = []
     for manifest in manifests:
         validator = _validator(manifest["apiVersion"], manifest["kind"], kubernetes, kserve)
@@ -103,12 +103,40 @@ def violations(
     return found
 
 
-def _pick(product: str, wanted: str, available: tuple[str, ...]) -> str:
-    """The newest available version with all the parts that both sides state."""
-    for version in reversed(available):
-        if all(a == b for a, b in zip(version.split("."), wanted.split("."), strict=False)):
-            return version
-    raise HarnessError(f"there are no schemas of {product} {wanted}; there are {', '.join(available)}")
+def pick(wanted: str, available: Sequence[str]) -> str | None:
+    """The newest available version with all the parts that both sides state, or None where no version fits.
+
+    Args:
+        wanted: `1.34`, `1.34.2` or `v1.34.2`.
+        available: versions, oldest first.
+    """
+    parts = wanted.removeprefix("v").split(".")
+    fitting = (
+        version
+        for version in reversed(available)
+        if all(a == b for a, b in zip(version.split("."), parts, strict=False))
+    )
+    return next(fitting, None)
+
+
+def belongs_to_an_operator(manifest: Manifest) -> bool:
+    """Whether an object's kind is neither of Kubernetes nor of KServe, so that its schema is not here."""
+    return _foreign(manifest["apiVersion"].rpartition("/")[0])
+
+
+def of_kserve(manifest: Manifest) -> bool:
+    """Whether a schema of KServe judges an object, and not one of Kubernetes."""
+    return bool(manifest["apiVersion"].rpartition("/")[0] == _KSERVE_GROUP)
+
+
+def _foreign(group: str) -> bool:
+    return group != _KSERVE_GROUP and "." in group and not group.endswith(".k8s.io")
+
+
+def _require(product: str, wanted: str, available: tuple[str, ...]) -> str:
+    if (version := pick(wanted, available)) is None:
+        raise HarnessError(f"there are no schemas of {product} {wanted}; there are {', '.join(available)}")
+    return version
 
 
 def _violations(validator: Validator, manifest: Manifest) -> Iterator[Violation]:
@@ -126,7 +154,7 @@ def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Val
     if group == _KSERVE_GROUP:
         return _kserve_validator(kind, version, kserve)
     # kubernetes-validate names its files by the first label of the group; groups of operators must not match by it.
-    if "." in group and not group.endswith(".k8s.io"):
+    if _foreign(group):
         return None
     return _kubernetes_validator(kind, "-".join(filter(None, (group.partition(".")[0], version))), kubernetes)
 
