@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lmcache_kserve.chart import policies, schemas
+from lmcache_kserve.chart import policies, schemas, versions
 from lmcache_kserve.chart.helm import ChartRefusalError, Helm, HelmError, ValuesSchemaError
 from lmcache_kserve.chart.manifests import ManifestError, Manifests, Violation, describe
 from lmcache_kserve.chart.parts import Parts, Rendered, taken_apart
@@ -21,10 +21,7 @@ from lmcache_kserve.errors import HarnessError
 VALUES = "values"
 """What findings about the values have in place of an object."""
 
-_OLDEST_KSERVE = "lmcache-kserve/oldest-kserve"
-_NEWEST_KSERVE = "lmcache-kserve/newest-kserve"
-_VERSION = re.compile(r"v?\d+\.\d+(\.\d+)?")
-_BOUND = re.compile(r"(?P<operator>>=|<=|>|<)\s*v?(?P<major>\d+)\.(?P<minor>\d+)")
+_RELEASE_NAME = re.compile(r"(?=.{1,53}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MISFITS = (HarnessError, AttributeError, KeyError, TypeError, ValueError)
 """How a policy fails on an object that does not fit its schema."""
 
@@ -122,7 +119,7 @@ class Examination:
         without_schema: the objects of operators, which no schema here judges.
         findings: everything that is wrong.
         exempt: what a policy refuses and the values file documents.
-        not_done: what could not be examined, as sentences; empty where there are no findings.
+        not_done: what could not be examined as asked, as sentences.
     """
 
     chart: str
@@ -159,17 +156,25 @@ def examine(request: Request) -> Examination:
     Raises:
         HarnessError: the examination cannot be made: a file is missing, an option is wrong, a version is unknown.
     """
+    if not _RELEASE_NAME.fullmatch(request.release):
+        raise HarnessError(
+            f"--release-name {request.release!r} is not a release name: use at most 53 lower-case letters, digits and "
+            "dashes"
+        )
     notes = _Notes()
     notes.add(Kind.SCHEMA, "values", ignored_by_helm(request.values_files))
     with taken_apart(request.chart) as parts:
-        kubernetes = _kubernetes(parts.metadata, request.kube_version)
-        known_kserve = _known_kserve(parts.metadata)
-        if request.kserve_version is not None and schemas.pick(request.kserve_version, known_kserve) is None:
-            raise HarnessError(_unknown("--kserve-version", request.kserve_version, known_kserve))
+        kubernetes = versions.kubernetes(parts.metadata, request.kube_version)
+        known_kserve = versions.known_kserve(parts.metadata)
+        asked = request.kserve_version and versions.pick("--kserve-version", request.kserve_version, known_kserve)
         rendered = _render(request, parts, kubernetes, notes)
         chart = f"{parts.metadata.get('name')} {parts.metadata.get('version')}"
     values = rendered.values if rendered else {}
-    kserve = _kserve(request.kserve_version, values, known_kserve)
+    stated = versions.stated_kserve(values)
+    kserve = asked or (schemas.pick(stated, known_kserve) if stated else known_kserve[-1])
+    if kserve is None:
+        kserve = known_kserve[-1]
+        notes.not_done.append(f"KServe {kserve} judged, because there are no schemas of kserve.version {stated}.")
     manifests = rendered.manifests if rendered else Manifests(objects=(), text="")
     foreign = [manifest for manifest in manifests if schemas.belongs_to_an_operator(manifest)]
     _judge_by_schemas(manifests, kubernetes, kserve, notes)
@@ -201,15 +206,15 @@ def _render(request: Request, parts: Parts, kubernetes: str, notes: _Notes) -> R
         notes.add(Kind.SCHEMA, "values", error.violations)
     except (HelmError, ManifestError):
         pass  # the parts tell what it was
-    if parts.rules is not None:
+    if (rules := parts.rules()) is not None:
         try:
-            _template(request, parts.rules, kubernetes, values_schema=fits)
+            _template(request, rules, kubernetes, values_schema=fits)
         except ChartRefusalError as error:
             notes.add(Kind.RULE, "chart", error.violations)
         except HelmError:
             notes.not_done.append("The chart's rules were not tried, because they cannot read these values.")
     try:
-        return _template(request, parts.objects, kubernetes, values_schema=fits)
+        return _template(request, parts.objects(), kubernetes, values_schema=fits)
     except ChartRefusalError as error:
         notes.add(Kind.RULE, "chart", error.violations)
     except ManifestError as error:
@@ -266,56 +271,3 @@ def _judge_by_policies(manifests: Manifests, values: Mapping[str, Any], notes: _
                 notes.findings.append(finding)
             else:
                 notes.exempt.append(Exempt(finding, breach.exception.value, breach.exception.reason))
-
-
-def _kubernetes(metadata: Mapping[str, Any], wanted: str | None) -> str:
-    """The schemas' version: `1.34`.
-
-    Raises:
-        HarnessError: the chart or the schemas do not know the wanted version.
-    """
-    constraint = str(metadata.get("kubeVersion", ""))
-    known = [version for version in schemas.KUBERNETES_VERSIONS if _admits(constraint, version)]
-    if wanted is None:
-        return known[-1]
-    if not _VERSION.fullmatch(wanted) or (version := schemas.pick(wanted, known)) is None:
-        raise HarnessError(_unknown("--kube-version", wanted, known))
-    return version
-
-
-def _admits(constraint: str, version: str) -> bool:
-    """Whether a chart's kubeVersion admits a minor version; what this cannot read is left to Helm."""
-    if "||" in constraint:
-        return True
-    major, minor = (int(part) for part in version.split("."))
-    for bound in _BOUND.finditer(constraint):
-        limit = (int(bound["major"]), int(bound["minor"]))
-        below, above = (major, minor) < limit, (major, minor) > limit
-        if {">=": below, ">": below, "<=": above, "<": not below}[bound["operator"]]:
-            return False
-    return True
-
-
-def _known_kserve(metadata: Mapping[str, Any]) -> list[str]:
-    """The KServe releases that both the chart and the schemas know, oldest first."""
-    annotations = metadata.get("annotations") or {}
-    oldest, newest = (_numbers(annotations.get(name)) for name in (_OLDEST_KSERVE, _NEWEST_KSERVE))
-    return [
-        version
-        for version in schemas.KSERVE_VERSIONS
-        if (not oldest or oldest <= _numbers(version)) and (not newest or _numbers(version)[: len(newest)] <= newest)
-    ]
-
-
-def _kserve(wanted: str | None, values: Mapping[str, Any], known: Sequence[str]) -> str:
-    stated = values.get("kserve")
-    release = wanted or (stated.get("version") if isinstance(stated, dict) else None)
-    return (schemas.pick(str(release), known) if release else None) or known[-1]
-
-
-def _numbers(version: str | None) -> list[int]:
-    return [int(part) for part in str(version or "").split(".") if part.isdecimal()]
-
-
-def _unknown(option: str, wanted: str, known: Sequence[str]) -> str:
-    return f"{option} {wanted} is unknown to the chart or to the schemas here; use one of {', '.join(known)}"

@@ -52,24 +52,40 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A chart in copies that Helm can render.
+    """A chart in copies that Helm can render, each made when it is asked for.
 
     Attributes:
-        whole: everything.
-        rules: the rules alone; None where the chart has no template of rules.
-        objects: everything but the rules.
+        whole: a copy of everything.
         metadata: what Chart.yaml says.
     """
 
     whole: Path
-    rules: Path | None
-    objects: Path
     metadata: Mapping[str, Any]
+
+    def rules(self) -> Path | None:
+        """A copy of the rules alone, or None where the chart has no template of rules."""
+        if not (self.whole / RULES).is_file():
+            return None
+        copy = self._copy("rules")
+        for template in (copy / "templates").rglob("*"):
+            partial = template.name.startswith("_") and template.suffix == ".tpl"
+            if template.is_file() and not partial and template not in {copy / RULES, copy / _VALUES}:
+                template.unlink()
+        return copy
+
+    def objects(self) -> Path:
+        """A copy of everything but the rules."""
+        copy = self._copy("objects")
+        (copy / RULES).unlink(missing_ok=True)
+        return copy
+
+    def _copy(self, name: str) -> Path:
+        return Path(shutil.copytree(self.whole, self.whole.with_name(f"{self.whole.name}-{name}")))
 
 
 @contextmanager
 def taken_apart(chart: Path) -> Iterator[Parts]:
-    """Copy the parts of a chart into a scratch folder, which is removed afterwards.
+    """Copy a chart into a scratch folder, which is removed afterwards with all that was made of the copy.
 
     Args:
         chart: the chart's folder or package.
@@ -78,21 +94,21 @@ def taken_apart(chart: Path) -> Iterator[Parts]:
         HarnessError: there is no chart at that path.
     """
     with TemporaryDirectory(prefix="lmcache-kserve-") as scratch:
-        whole = _copy(chart, Path(scratch) / "whole")
-        metadata = yaml.safe_load((whole / "Chart.yaml").read_text(encoding="utf-8"))
-        objects = Path(shutil.copytree(whole, Path(scratch) / "objects"))
-        rules = None
-        if (objects / RULES).is_file():
-            (objects / RULES).unlink()
-            rules = Path(shutil.copytree(whole, Path(scratch) / "rules"))
-            for template in (rules / "templates").rglob("*"):
-                partial = template.name.startswith("_") and template.suffix == ".tpl"
-                if template.is_file() and not partial and template != rules / RULES:
-                    template.unlink()
-        for part in filter(None, (whole, objects, rules)):
-            (part / "templates").mkdir(exist_ok=True)
-            (part / _VALUES).write_text(_VALUES_TEMPLATE, encoding="utf-8")
-        yield Parts(whole=whole, rules=rules, objects=objects, metadata=metadata)
+        whole = _copy(chart, Path(scratch) / "chart")
+        metadata = _metadata(chart, whole)
+        (whole / "templates").mkdir(exist_ok=True)
+        (whole / _VALUES).write_text(_VALUES_TEMPLATE, encoding="utf-8")
+        yield Parts(whole=whole, metadata=metadata)
+
+
+def _metadata(chart: Path, folder: Path) -> Mapping[str, Any]:
+    try:
+        metadata = yaml.safe_load((folder / "Chart.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise HarnessError(f"--chart {chart}: its Chart.yaml is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(metadata, dict):
+        raise HarnessError(f"--chart {chart}: its Chart.yaml holds no keys")
+    return metadata
 
 
 def _copy(chart: Path, target: Path) -> Path:

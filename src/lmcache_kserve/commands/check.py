@@ -14,8 +14,8 @@ from lmcache_kserve.chart.helm import Helm
 from lmcache_kserve.commands.common import finish
 from lmcache_kserve.report import findings
 
-_WIDTH_OF_A_FILE = 160
-"""Columns of the table where standard output is not a terminal."""
+_UNWRAPPED = 10_000
+"""Columns where standard output is not a terminal: every finding keeps one line, which other programs can search."""
 
 
 class Format(StrEnum):
@@ -40,7 +40,7 @@ def check(  # noqa: PLR0913 - one parameter per option
         list[str] | None, typer.Option("--set-file", help="Single value out of a file: key=path; repeatable.")
     ] = None,
     namespace: Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the release.")] = "default",
-    release_name: Annotated[str, typer.Option(help="Name of the release.")] = "release-name",
+    release_name: Annotated[str, typer.Option(help="Name of the release.")] = "llm",
     kube_version: Annotated[
         str | None, typer.Option(help="Kubernetes version; by default the newest that chart and schemas know.")
     ] = None,
@@ -91,7 +91,7 @@ def _print(examination: Examination, output: Format) -> None:
     if output is Format.TABLE:
         console = Console()
         if not console.is_terminal:
-            console = Console(width=_WIDTH_OF_A_FILE)
+            console = Console(width=_UNWRAPPED)
         console.print(findings.table(examination), highlight=False)
     else:
         typer.echo((findings.dump_json if output is Format.JSON else findings.render_junit)(examination), nl=False)

@@ -18,11 +18,10 @@ SCHEMA = "lmcache-kserve/check/v1"
 def table(examination: Examination) -> RenderableType:
     """The findings as a table, with what was examined below it."""
     parts: list[RenderableType] = [_table(examination.findings)] if examination.findings else []
+    allowed = dict.fromkeys((one.finding.object, one.value, one.reason) for one in examination.exempt)
     parts += [
-        Text(f"Allowed by {one.value}: {one.finding.object} {one.finding.path} {one.finding.message}.", style="dim")
-        for one in examination.exempt
+        Text(f"{name} breaks a policy, which {value} allows: {reason}.", style="dim") for name, value, reason in allowed
     ]
-    parts += [Text(f"{reason}.", style="dim") for reason in dict.fromkeys(one.reason for one in examination.exempt)]
     parts += [
         Text(f"{name} belongs to an operator, whose schema is not here.", style="dim")
         for name in examination.without_schema
@@ -74,13 +73,11 @@ def render_junit(examination: Examination) -> str:
 
 
 def _table(findings: tuple[Finding, ...]) -> Table:
-    made = Table(show_lines=True, expand=True)
-    made.add_column("finding", style="bold red", no_wrap=True)
-    made.add_column("object", overflow="fold", ratio=2)
-    made.add_column("path", overflow="fold", ratio=3)
-    made.add_column("what is wrong", overflow="fold", ratio=4)
+    made = Table(show_lines=True)
+    for title in ("finding", "object", "path", "what is wrong"):
+        made.add_column(title, overflow="fold", style="bold red" if title == "finding" else None)
     for one in findings:
-        made.add_row(*(Text(cell) for cell in (f"{one.kind}\n{one.id}", one.object, one.path, one.message)))
+        made.add_row(*(Text(cell) for cell in (f"{one.kind} {one.id}", one.object, one.path, one.message)))
     return made
 
 
