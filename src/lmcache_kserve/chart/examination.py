@@ -196,36 +196,48 @@ def _render(request: Request, parts: Parts, kubernetes: str, notes: _Notes) -> R
     """Render the chart, whole or else in parts; None where its objects do not render.
 
     Raises:
-        HarnessError: the objects do not render, and nothing was found that explains it.
+        HarnessError: the chart does not render, and nothing in its parts explains why.
     """
+    before = len(notes.findings)
     fits = True
     try:
         return _template(request, parts.whole, kubernetes)
     except ValuesSchemaError as error:
         fits = False
         notes.add(Kind.SCHEMA, "values", error.violations)
-    except (HelmError, ManifestError):
-        pass  # the parts tell what it was
+        refusal: HarnessError = error
+    except (HelmError, ManifestError) as error:
+        refusal = error
+    rendered = _render_in_parts(request, parts, kubernetes, notes, values_schema=fits)
+    if len(notes.findings) == before:
+        raise HarnessError(str(refusal)) from refusal
+    if rendered is None:
+        notes.not_done.append(
+            "The objects were not judged, because they do not render with these values. "
+            "Correct what was found, and check again."
+        )
+    return rendered
+
+
+def _render_in_parts(
+    request: Request, parts: Parts, kubernetes: str, notes: _Notes, *, values_schema: bool
+) -> Rendered | None:
+    """Try the rules, and render the objects without them; None where the objects do not render."""
     if (rules := parts.rules()) is not None:
         try:
-            _template(request, rules, kubernetes, values_schema=fits)
+            _template(request, rules, kubernetes, values_schema=values_schema)
         except ChartRefusalError as error:
             notes.add(Kind.RULE, "chart", error.violations)
         except HelmError:
             notes.not_done.append("The chart's rules were not tried, because they cannot read these values.")
     try:
-        return _template(request, parts.objects(), kubernetes, values_schema=fits)
+        return _template(request, parts.objects(), kubernetes, values_schema=values_schema)
     except ChartRefusalError as error:
         notes.add(Kind.RULE, "chart", error.violations)
     except ManifestError as error:
         notes.add(Kind.SCHEMA, "kubernetes", [Violation(VALUES, "", str(error))])
-    except HelmError as error:
-        if not notes.findings:
-            raise HarnessError(str(error)) from error
-    notes.not_done.append(
-        "The objects were not judged, because they do not render with these values. "
-        "Correct what was found, and check again."
-    )
+    except HelmError:
+        pass  # a consequence of what was found, or else the chart's own refusal says why
     return None
 
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.examination import VALUES, Examination, Finding, Kind
 
 SCHEMA = "lmcache-kserve/check/v1"
@@ -18,6 +19,12 @@ SCHEMA = "lmcache-kserve/check/v1"
 def table(examination: Examination) -> RenderableType:
     """The findings as a table, with what was examined below it."""
     parts: list[RenderableType] = [_table(examination.findings)] if examination.findings else []
+    broken = {one.id for one in examination.findings}
+    parts += [
+        Text(f"{policy.id}, for {policy.subject}: {policy.title}")
+        for policy in policies.catalogue()
+        if policy.id in broken
+    ]
     allowed = dict.fromkeys((one.finding.object, one.value, one.reason) for one in examination.exempt)
     parts += [
         Text(f"{name} breaks a policy, which {value} allows: {reason}.", style="dim") for name, value, reason in allowed
@@ -112,6 +119,9 @@ def _document(examination: Examination) -> dict[str, Any]:
             "kubernetes": examination.kubernetes,
             "kserve": examination.kserve,
         },
+        "policies": [
+            {"id": policy.id, "title": policy.title, "subject": str(policy.subject)} for policy in policies.catalogue()
+        ],
         "objects": list(examination.objects),
         "without_schema": list(examination.without_schema),
         "findings": [_finding(finding) for finding in examination.findings],

@@ -142,6 +142,19 @@ def test_a_chart_that_fails_without_a_reason_in_the_values_cannot_be_checked(cha
         check()
 
 
+def test_rules_that_crash_on_good_values_let_nothing_pass(chart: Path, check: Check) -> None:
+    (chart / "templates" / "validate.yaml").write_text("{{ .Values.image.name }}", encoding="utf-8")
+    with pytest.raises(HarnessError, match=r"validate\.yaml"):
+        check()
+
+
+def test_a_finding_in_a_file_does_not_hide_why_helm_cannot_start(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("image: a:1\nimage: b:1\n", encoding="utf-8")
+    with pytest.raises(HarnessError, match="--set"):
+        check("a", values_files=(file,))
+
+
 def test_text_that_is_no_object_is_a_finding(check: Check) -> None:
     examination = check("extra=kind: Pod")
     assert found(examination) == [("schema", "kubernetes", "values", "")]

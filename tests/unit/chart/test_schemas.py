@@ -127,6 +127,22 @@ def test_all_problems_of_all_objects_come_in_one_error() -> None:
     assert str(caught.value).count("\n- ") == 3
 
 
+@pytest.mark.parametrize("field", ["stringData", "data"])
+def test_a_secrets_value_is_not_repeated(field: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "redis"}, field: {"password": 12345678}}
+    (found,) = problems(secret)
+    assert found.startswith(f"Secret/redis {field}.password: ")
+    assert "string" in found
+    assert "12345678" not in found
+
+
+def test_what_belongs_to_an_operator_is_known_by_its_group() -> None:
+    groups = {"v1": False, "apps/v1": False, "networking.k8s.io/v1": False, "serving.kserve.io/v1beta1": False}
+    groups |= {"monitoring.coreos.com/v1": True, "apps.example.com/v1": True}
+    judged = {group: schemas.belongs_to_an_operator({"apiVersion": group, "kind": "A"}) for group in groups}
+    assert judged == groups
+
+
 def test_a_long_instance_does_not_flood_the_message() -> None:
     (found,) = problems(service({"model": {"modelFormat": "x" * 1000}}))
     assert len(found) < 400

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
+from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.examination import Examination, Exempt, Finding, Kind
 from lmcache_kserve.report import findings
 
@@ -46,6 +47,7 @@ def test_the_table_shows_kind_object_path_and_message_of_every_finding() -> None
     for one in FINDINGS:
         for cell in (str(one.kind), one.id, one.object, one.path, one.message):
             assert cell in shown
+    assert "no-duplicates, for pods as they are written: Nothing that has a key is listed twice." in shown
     assert "The rules were not tried." in shown
     assert "4 findings, 1 of kind rule, 2 of kind schema, 1 of kind policy" in shown
 
@@ -64,6 +66,7 @@ def test_the_document_has_its_version_and_all_that_was_found(examination: Examin
     document = json.loads(findings.dump_json(examination))
     assert document["schema"] == findings.SCHEMA == "lmcache-kserve/check/v1"
     assert document["passed"] is (examination is CLEAN)
+    assert [row["id"] for row in document["policies"]] == [policy.id for policy in policies.catalogue()]
     assert document["versions"]["kubernetes"] == "1.34"
     assert [Finding(**{**one, "kind": Kind(one["kind"])}) for one in document["findings"]] == [*examination.findings]
     assert document["exempt"][0]["finding"]["id"] == "restricted-pod-security"

@@ -142,6 +142,8 @@ def _require(product: str, wanted: str, available: tuple[str, ...]) -> str:
 def _violations(validator: Validator, manifest: Manifest) -> Iterator[Violation]:
     for error in sorted(validator.iter_errors(manifest), key=lambda error: [str(step) for step in error.absolute_path]):
         message = error.message
+        if manifest["kind"] == "Secret":  # the message repeats the value, and messages end up in logs
+            message = f"does not fit {error.validator}: {error.validator_value}"
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]} ..."
         yield Violation(describe(manifest), dotted(error.absolute_path), message)
