@@ -1,8 +1,8 @@
 """What runs is pinned, bounded and able to share a cache."""
 
+from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
 from lmcache_kserve.chart.manifests import Manifests, Violation
 from lmcache_kserve.chart.policies.pods import running_pods
-from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
 
 _SEED = "PYTHONHASHSEED"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmcache_kserve.chart.manifests import Manifest, Manifests, describe
 from lmcache_kserve.chart.contract import PREDICTOR_CONTAINER
+from lmcache_kserve.chart.manifests import Manifest, Manifests, describe
 from lmcache_kserve.chart.predictor import predictor_pod
 
 CLAIM_TEMPLATES = "volumeClaimTemplates"
