@@ -584,7 +584,7 @@ MULTIPROCESS = {
 PROBLEMS = NAMES | SERVER | PREDICTOR | LMCACHE | BACKENDS | MULTIPROCESS
 
 # Rules that no values reach, because the schema refuses those values first.
-BEHIND_THE_SCHEMA = ("is no type that this chart has",)
+BEHIND_THE_SCHEMA = ("the chart has no type",)
 
 
 @functools.cache

@@ -258,11 +258,3 @@ lmcache.localDisk.volume.type: ephemeral works in Standard mode only; Knative ha
 {{- end }}
 {{- end }}
 {{- end }}
-
-{{- define "lmcache-kserve.validate.remoteBackend" -}}
-{{- if include "lmcache-kserve.backend.known" . }}
-{{- include "lmcache-kserve.backend.problems" . }}
-{{- else }}
-remoteBackend.type: {{ .Values.remoteBackend.type | quote }} is no type that this chart has
-{{- end }}
-{{- end }}

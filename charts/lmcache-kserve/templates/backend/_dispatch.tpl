@@ -1,103 +1,81 @@
 {{/*
-Remote backends. Each type has a folder here whose partial defines `lmcache-kserve.backend.<type>.<question>` for every
-question below; everything else asks through this file and knows no type. A new backend is its folder, its values (the
-type in camel case, below remoteBackend), the schema's enum and a values file.
+Remote backends. Everything outside this folder asks through this file and knows no type.
 
-  deployed           "true" when the chart deploys it
-  endpoint           host:port to wait for, or nothing
-  ports              JSON list of the ports that the predictor reaches and that the backend's policy opens: numbers, or
-                     ranges such as "15000-15999"
+A type's folder defines `lmcache-kserve.backend.<type>.answers`: a YAML dict of the questions that the type answers, by the
+folder whose template `lmcache-kserve.backend.<folder>.<question>` answers them. A question that is not listed has no answer.
+Every such template takes the root context. The questions:
+
+  endpoint           host:port to wait for
+  ports              YAML list of the ports that the predictor reaches and that the backend's policy opens: numbers, or ranges
+                     such as "15000-15999"
   credentials        "true" when the connection needs a password, which makes the launcher wrap the server
-  config             YAML dict, its part of LMCache's configuration (remote_url only when there are no credentials)
-  module             file without .py of LMCache's connector that the chart brings for it, or nothing
+  config             YAML dict, the backend's part of LMCache's configuration (remote_url only when there are no credentials)
+  module             file without .py of LMCache's connector that the chart brings for the backend
   env                YAML list of environment variables of the predictor in mode in-process
-  volumes            YAML list of volumes of that pod
+  volumes            YAML list of volumes of the pod that reaches the backend
   volumeMounts       YAML list of their mounts in the container that reaches the backend
-  l2Adapter          JSON dict of `lmcache server --l2-adapter` without secrets, or nothing where mode multiprocess has none
+  l2Adapter          JSON dict of `lmcache server --l2-adapter` without secrets; no answer: mode multiprocess cannot use the type
   l2Env              YAML list of environment variables of that server, its credentials among them
-  secretChecksum     checksum of the password that the chart keeps, or nothing
-  generatedPassword  name of the Secret whose password the chart generates, or nothing
+  secretChecksum     checksum of the password that the chart keeps
+  generatedPassword  name of the Secret whose password the chart generates
   problems           lines "<value>: <what is wrong>", for validation
-  notes              commands that show what it holds, for NOTES.txt
+  notes              commands that show what the backend holds, for NOTES.txt
+
+A new backend is a folder here, its values (the type in camel case, below remoteBackend), the schema's enum and a values file.
 */}}
 
-{{/* Key of a type's values below remoteBackend: lmcacheServer. Input: the type, lmcache-server. */}}
+{{/* Key of the chosen type's values below remoteBackend: lmcacheServer for lmcache-server. */}}
 {{- define "lmcache-kserve.backend.valuesKey" -}}
-{{- $words := splitList "-" . -}}
-{{- $key := first $words -}}
-{{- range rest $words }}{{ $key = printf "%s%s" $key (title .) }}{{ end -}}
-{{- $key -}}
+  {{- $words := splitList "-" .Values.remoteBackend.type -}}
+  {{- $key := first $words -}}
+  {{- range rest $words }}{{ $key = printf "%s%s" $key (title .) }}{{ end -}}
+  {{- $key -}}
 {{- end }}
 
-{{/* Whether the type is one that the chart has; the schema usually says so first. Output: "true" or nothing. */}}
+{{/* Whether the chart has the type; the schema usually says so first. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.known" -}}
-{{- $type := .Values.remoteBackend.type -}}
-{{- if or (eq $type "none") (kindIs "map" (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" $type))) }}true{{ end -}}
+  {{- $type := .Values.remoteBackend.type -}}
+  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+  {{- if or (eq $type "none") (kindIs "map" $values) }}true{{ end -}}
 {{- end }}
 
-{{/* Input: dict "context" $ "question" "endpoint". */}}
+{{/*
+The chosen type's answer to a question, or nothing.
+Input: list of the root context and the question.
+*/}}
 {{- define "lmcache-kserve.backend.ask" -}}
-{{- if include "lmcache-kserve.backend.known" .context -}}
-{{- include (printf "lmcache-kserve.backend.%s.%s" .context.Values.remoteBackend.type .question) .context -}}
-{{- end -}}
+  {{- $context := first . -}}
+  {{- $question := last . -}}
+  {{- $type := $context.Values.remoteBackend.type -}}
+  {{- if and (ne $type "none") (include "lmcache-kserve.backend.known" $context) -}}
+    {{- range $folder, $questions := include (printf "lmcache-kserve.backend.%s.answers" $type) $context | fromYaml -}}
+      {{- if has $question $questions -}}
+        {{- include (printf "lmcache-kserve.backend.%s.%s" $folder $question) $context -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
 {{- end }}
 
+{{/* Whether the chart deploys the chosen type. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.deployed" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "deployed") -}}
+  {{- if dig (include "lmcache-kserve.backend.valuesKey" .) "deploy" false .Values.remoteBackend }}true{{ end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.backend.endpoint" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "endpoint") -}}
+{{/*
+Whether the chart deploys one of these types: the condition of their files.
+Input: list of the root context and types. Output: "true" or nothing.
+*/}}
+{{- define "lmcache-kserve.backend.deploys" -}}
+  {{- $context := first . -}}
+  {{- if has $context.Values.remoteBackend.type (rest .) }}{{ include "lmcache-kserve.backend.deployed" $context }}{{ end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.backend.ports" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "ports") -}}
+{{/* Name of the chosen type's Service, and of its workload where it has one. */}}
+{{- define "lmcache-kserve.backend.name" -}}
+  {{- include "lmcache-kserve.names.of" (dict "context" . "suffix" .Values.remoteBackend.type) -}}
 {{- end }}
 
-{{- define "lmcache-kserve.backend.credentials" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "credentials") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.config" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "config") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.module" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "module") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.env" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "env") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.volumes" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "volumes") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.volumeMounts" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "volumeMounts") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.l2Adapter" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "l2Adapter") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.l2Env" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "l2Env") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.secretChecksum" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "secretChecksum") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.generatedPassword" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "generatedPassword") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.problems" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "problems") -}}
-{{- end }}
-
-{{- define "lmcache-kserve.backend.notes" -}}
-{{- include "lmcache-kserve.backend.ask" (dict "context" . "question" "notes") -}}
+{{/* Host of that Service. */}}
+{{- define "lmcache-kserve.backend.host" -}}
+  {{- include "lmcache-kserve.backend.name" . }}.{{ .Release.Namespace }}.svc
 {{- end }}

@@ -49,26 +49,6 @@ metadata:
 {{- end }}
 
 {{/*
-A Service in front of the backend's pod.
-Input: dict "context" $ "name" "..." "portName" "..." "port" 6379.
-*/}}
-{{- define "lmcache-kserve.workload.service" -}}
-apiVersion: v1
-kind: Service
-{{ include "lmcache-kserve.metadata" (dict "context" .context "name" .name "component" "remote-backend") }}
-spec:
-  type: ClusterIP
-  selector:
-    {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") | nindent 4 }}
-  ports:
-    - name: {{ .portName }}
-      port: {{ int .port }}
-      targetPort: {{ .portName }}
-      protocol: TCP
-{{- end }}
-
-{{/*
-{{/*
 Ports of a NetworkPolicy's rule.
 Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
 */}}
@@ -112,5 +92,5 @@ spec:
         {{- toYaml . | nindent 8 }}
         {{- end }}
       ports:
-        {{- include "lmcache-kserve.workload.policyPorts" (include "lmcache-kserve.backend.ports" .context | fromJsonArray) | nindent 8 }}
+        {{- include "lmcache-kserve.workload.policyPorts" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
 {{- end }}

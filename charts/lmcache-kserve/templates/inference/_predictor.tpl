@@ -34,7 +34,7 @@ the InferenceService wins.
 
 {{/* Whether the predictor itself needs the backend's password. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.predictor.credentials" -}}
-{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.credentials" . }}{{ end -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.ask" (list . "credentials") }}{{ end -}}
 {{- end }}
 
 {{/* Whether files/launcher.py starts the server. Output: "true" or nothing. */}}
@@ -124,7 +124,7 @@ the InferenceService wins.
 {{- $lists := list
       (include "lmcache-kserve.predictor.serverEnv" . | fromYamlArray)
       (include "lmcache-kserve.lmcache.env" . | fromYamlArray) -}}
-{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ $lists = append $lists (include "lmcache-kserve.backend.env" . | fromYamlArray) }}{{ end -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ $lists = append $lists (include "lmcache-kserve.backend.ask" (list . "env") | fromYamlArray) }}{{ end -}}
 {{- if include "lmcache-kserve.predictor.credentials" . -}}
   {{- $redacted := list "REMOTE_BACKEND_PASSWORD" -}}
   {{- if include "lmcache-kserve.huggingFace.secretName" . }}{{ $redacted = append $redacted "HF_TOKEN" }}{{ end -}}
@@ -184,7 +184,7 @@ the InferenceService wins.
       (include "lmcache-kserve.scripts.volumes" . | fromYamlArray)
       (include "lmcache-kserve.multiprocess.volumes" . | fromYamlArray) -}}
 {{- /* A DaemonSet reaches the backend in the predictor's place. */ -}}
-{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.volumes" . | fromYamlArray) }}{{ end -}}
+{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumes") | fromYamlArray) }}{{ end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
 {{- end }}
 
@@ -193,7 +193,7 @@ the InferenceService wins.
 {{- $own := concat
       (include "lmcache-kserve.lmcache.volumeMounts" . | fromYamlArray)
       (include "lmcache-kserve.scripts.volumeMounts" . | fromYamlArray) -}}
-{{- if not (include "lmcache-kserve.multiprocess" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.volumeMounts" . | fromYamlArray) }}{{ end -}}
+{{- if not (include "lmcache-kserve.multiprocess" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumeMounts") | fromYamlArray) }}{{ end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
 {{- end }}
 
@@ -262,7 +262,7 @@ Output: JSON dict.
   {{- $_ := set $own "checksum/scripts" (sha256sum .) -}}
 {{- end -}}
 {{- if not (include "lmcache-kserve.multiprocess.daemonset" .) -}}
-{{- with include "lmcache-kserve.backend.secretChecksum" . -}}
+{{- with include "lmcache-kserve.backend.ask" (list . "secretChecksum") -}}
   {{- $_ := set $own "checksum/remote-backend-password" . -}}
 {{- end -}}
 {{- end -}}

@@ -12,7 +12,7 @@ LMCache's server of mode multiprocess.
 {{- if include "lmcache-kserve.multiprocess.daemonset" . -}}
 {{ include "lmcache-kserve.multiprocess.host" . }}:{{ int .Values.lmcache.multiprocess.port }}
 {{- else -}}
-{{ include "lmcache-kserve.backend.endpoint" . }}
+{{ include "lmcache-kserve.backend.ask" (list . "endpoint") }}
 {{- end -}}
 {{- end }}
 
@@ -25,7 +25,7 @@ true
 
 {{/* Whether the DaemonSet of mode multiprocess waits for the backend. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.scripts.serverWaits" -}}
-{{- if and (include "lmcache-kserve.multiprocess.daemonset" .) (include "lmcache-kserve.backend.endpoint" .) (gt (int .Values.remoteBackend.waitSeconds) 0) -}}
+{{- if and (include "lmcache-kserve.multiprocess.daemonset" .) (include "lmcache-kserve.backend.ask" (list . "endpoint")) (gt (int .Values.remoteBackend.waitSeconds) 0) -}}
 true
 {{- end -}}
 {{- end }}
@@ -81,7 +81,7 @@ wait_for_backend.py: |
 {{/* The DaemonSet's init container that waits for the backend. Output: YAML list. */}}
 {{- define "lmcache-kserve.scripts.waitForBackend" -}}
 {{- if include "lmcache-kserve.scripts.serverWaits" . }}
-{{- include "lmcache-kserve.scripts.wait" (dict "context" . "name" "wait-for-backend" "endpoint" (include "lmcache-kserve.backend.endpoint" .)) }}
+{{- include "lmcache-kserve.scripts.wait" (dict "context" . "name" "wait-for-backend" "endpoint" (include "lmcache-kserve.backend.ask" (list . "endpoint"))) }}
 {{- end }}
 {{- end }}
 

@@ -16,7 +16,7 @@ Output: JSON dict; empty when LMCache is off or runs as a server, which takes ar
 {{- define "lmcache-kserve.lmcache.config" -}}
 {{- if include "lmcache-kserve.lmcache.inProcess" . -}}
   {{- $values := include "lmcache-kserve.lmcache.in-process.config" . | fromYaml -}}
-  {{- $backend := include "lmcache-kserve.backend.config" . | fromYaml -}}
+  {{- $backend := include "lmcache-kserve.backend.ask" (list . "config") | fromYaml -}}
   {{- mergeOverwrite $values $backend (deepCopy .Values.lmcache.config) | include "lmcache-kserve.withoutNulls" -}}
 {{- else -}}
   {}

@@ -30,7 +30,7 @@ wrong chunks. Output: "true" or nothing.
 
 {{/* Connector to the backend that the chart brings, in files/. Output: the file's name without .py, or nothing. */}}
 {{- define "lmcache-kserve.lmcache.backendModule" -}}
-{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.module" . }}{{ end -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.ask" (list . "module") }}{{ end -}}
 {{- end }}
 
 {{/* Output: YAML dict. */}}

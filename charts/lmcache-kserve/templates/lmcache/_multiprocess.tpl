@@ -89,7 +89,7 @@ kv_connector_extra_config:
 and never registers again. */ -}}
 {{- $args = append $args "--worker-registration-grace-seconds=604800" -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
-{{- with include "lmcache-kserve.backend.l2Adapter" . }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
+{{- with include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- toJson $args -}}
 {{- end }}
 
@@ -106,7 +106,7 @@ and never registers again. */ -}}
         (dict "name" "NVIDIA_VISIBLE_DEVICES" "value" "all")
         (dict "name" "NVIDIA_DRIVER_CAPABILITIES" "value" "compute,utility")) -}}
 {{- end -}}
-{{- include "lmcache-kserve.mergeEnv" (list $own (include "lmcache-kserve.backend.l2Env" . | fromYamlArray) .Values.lmcache.multiprocess.env) -}}
+{{- include "lmcache-kserve.mergeEnv" (list $own (include "lmcache-kserve.backend.ask" (list . "l2Env") | fromYamlArray) .Values.lmcache.multiprocess.env) -}}
 {{- end }}
 
 {{/* A probe of the server, from inside its container: its routes are on the loopback address only. */}}
@@ -192,7 +192,7 @@ volumeMounts:
   - name: shm
     mountPath: /dev/shm
   {{- end }}
-  {{- with include "lmcache-kserve.backend.volumeMounts" . }}
+  {{- with include "lmcache-kserve.backend.ask" (list . "volumeMounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
 {{- end }}
@@ -291,7 +291,7 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
 {{ $at }}.env[{{ $index }}] ({{ $variable.name }}): is set by the chart, from remoteBackend
 {{- end }}
 {{- end }}
-{{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.l2Adapter" .)) }}
+{{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.ask" (list . "l2Adapter"))) }}
 remoteBackend.type: {{ .Values.remoteBackend.type }} has no adapter in lmcache.mode multiprocess; use redis, valkey, redis-sentinel, filesystem or s3, or lmcache.mode in-process
 {{- end }}
 {{- end }}

@@ -8,7 +8,7 @@ Output: YAML list.
       protocol: UDP
     - port: 53
       protocol: TCP
-{{- with include "lmcache-kserve.backend.ports" . | fromJsonArray }}
+{{- with include "lmcache-kserve.backend.ask" (list . "ports") | fromYamlArray }}
 - ports:
     {{- include "lmcache-kserve.workload.policyPorts" . | nindent 4 }}
   {{- if include "lmcache-kserve.backend.deployed" $ }}

@@ -47,7 +47,7 @@ own
       (printf "--pairs=%d" (int $tests.pairs))
       (printf "--timeout=%d" (int $tests.timeoutSeconds)) -}}
 {{- if $scaling.enabled }}{{ $args = append $args "--or-more" }}{{ end -}}
-{{- with include "lmcache-kserve.backend.endpoint" . }}{{ $args = append $args (printf "--endpoint=%s" .) }}{{ end -}}
+{{- with include "lmcache-kserve.backend.ask" (list . "endpoint") }}{{ $args = append $args (printf "--endpoint=%s" .) }}{{ end -}}
 {{- with .Values.model.maxModelLen }}{{ $args = append $args (printf "--context=%d" (int .)) }}{{ end -}}
 {{- if eq "cachegen" (get $config "remote_serde" | toString) }}{{ $args = append $args "--lossy" }}{{ end -}}
 {{- toJson $args -}}

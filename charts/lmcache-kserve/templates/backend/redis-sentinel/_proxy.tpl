@@ -81,9 +81,10 @@ backend master
   {{- range $index, $node := $nodes }}
   server redis-{{ $index }} {{ $node }}
     {{- if $tls }}
-    {{- $host := regexReplaceAll ":[0-9]+$" $node "" }} ssl
+    {{- $host := regexReplaceAll ":[0-9]+$" $node "" }}
+    {{- $authorities := ternary "/etc/haproxy-tls/ca/ca.crt" "@system-ca" (not (empty $external.tls.caSecret)) }} ssl
     {{- with $external.tls.clientSecret }} crt /etc/haproxy-tls/client/client.pem{{ end }}
-    {{- if $external.tls.verify }} verify required verifyhost {{ $host }} sni str({{ $host }}) ca-file {{ ternary "/etc/haproxy-tls/ca/ca.crt" "@system-ca" (not (empty $external.tls.caSecret)) }}
+    {{- if $external.tls.verify }} verify required verifyhost {{ $host }} sni str({{ $host }}) ca-file {{ $authorities }}
     {{- else }} verify none
     {{- end }}
     {{- end }}
@@ -116,7 +117,7 @@ backend sentinels-for-redis-{{ $index }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
   ports:
-    {{- range include "lmcache-kserve.backend.ports" . | fromJsonArray }}
+    {{- range include "lmcache-kserve.backend.ask" (list . "ports") | fromYamlArray }}
     - port: {{ int . }}
       protocol: TCP
     {{- end }}

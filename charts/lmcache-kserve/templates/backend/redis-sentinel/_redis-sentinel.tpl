@@ -1,90 +1,39 @@
 {{/*
 Redis with a replacement for a master that fails: nodes that copy a master, Sentinels that choose another one, and a proxy
-that follows it. LMCache's own client for Sentinel (`redis-sentinel://`) does not work in 0.5.6, so LMCache is given the
+that follows the master. LMCache's own client for Sentinel (`redis-sentinel://`) does not work in 0.5.6, so LMCache gets the
 proxy's address as a plain Redis (`redis://`). The external form deploys the proxy alone.
 
   redis     a StatefulSet of nodes (_redis.tpl)
-  sentinel  a StatefulSet of Sentinels (_sentinel.tpl): apart from the nodes, so that one of them outlives a node that runs
-            out of memory, is evicted or gets another configuration
+  sentinel  a StatefulSet of Sentinels (_sentinel.tpl). They run apart from the nodes, so that a Sentinel outlives a node that
+            runs out of memory, is evicted or gets another configuration
   proxy     a Deployment of HAProxy (_proxy.tpl)
 
 What the three have in common is here. Their pods carry the part as label `lmcache-kserve/part`.
 */}}
-{{- define "lmcache-kserve.backend.redis-sentinel.deployed" -}}
-{{- include "lmcache-kserve.resp.deployed" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.endpoint" -}}
-{{- include "lmcache-kserve.resp.endpoint" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.ports" -}}
-{{- include "lmcache-kserve.resp.ports" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.credentials" -}}
-{{- include "lmcache-kserve.resp.credentials" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.config" -}}
-{{- include "lmcache-kserve.resp.config" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.module" }}{{ end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.env" -}}
-{{- include "lmcache-kserve.resp.env" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.volumes" }}{{ end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.volumeMounts" }}{{ end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.l2Adapter" -}}
-{{- include "lmcache-kserve.resp.l2Adapter" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.l2Env" -}}
-{{- include "lmcache-kserve.resp.l2Env" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.secretChecksum" -}}
-{{- include "lmcache-kserve.resp.secretChecksum" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
-{{- define "lmcache-kserve.backend.redis-sentinel.generatedPassword" -}}
-{{- include "lmcache-kserve.resp.generatedPassword" (dict "context" . "type" "redis-sentinel") -}}
-{{- end }}
 
-{{- define "lmcache-kserve.backend.redis-sentinel.problems" -}}
-{{- include "lmcache-kserve.resp.problems" (dict "context" . "type" "redis-sentinel") }}
-{{- $values := .Values.remoteBackend.redisSentinel -}}
-{{- $sentinel := $values.sentinel -}}
-{{- if $values.deploy }}
-{{- if $values.external.sentinels }}
-remoteBackend.redisSentinel.external.sentinels: works with external servers only; set remoteBackend.redisSentinel.deploy to false and name them
-{{- end }}
-{{- if gt (int $sentinel.quorum) (int $sentinel.replicas) }}
-remoteBackend.redisSentinel.sentinel.quorum: {{ int $sentinel.quorum }} is more than there are Sentinels, {{ int $sentinel.replicas }}
-{{- end }}
-{{- if eq (mod (int $sentinel.replicas) 2) 0 }}
-remoteBackend.redisSentinel.sentinel.replicas: must be odd; of {{ int $sentinel.replicas }} Sentinels as many may fail as of {{ sub (int $sentinel.replicas) 1 }}
-{{- end }}
-{{- end }}
+{{- define "lmcache-kserve.backend.redis-sentinel.answers" -}}
+redis-sentinel: [notes, problems]
+resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, ports, secretChecksum]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.redis-sentinel.notes" -}}
 {{- $namespace := .Release.Namespace -}}
-{{- if include "lmcache-kserve.backend.redis-sentinel.deployed" . -}}
+{{- $values := .Values.remoteBackend.redisSentinel -}}
+{{- if $values.deploy -}}
 {{- $node := include "lmcache-kserve.backend.redis-sentinel.name" (dict "context" . "part" "redis") -}}
-kubectl exec -n {{ $namespace }} statefulset/{{ include "lmcache-kserve.backend.redis-sentinel.name" (dict "context" . "part" "sentinel") }} -- redis-cli -p 26379 sentinel get-master-addr-by-name {{ .Values.remoteBackend.redisSentinel.masterName }}
-for NODE in {{ until (int .Values.remoteBackend.redisSentinel.replicas) | join " " }}; do kubectl exec -n {{ $namespace }} {{ $node }}-$NODE -- redis-cli dbsize; done
+{{- $sentinel := include "lmcache-kserve.backend.redis-sentinel.name" (dict "context" . "part" "sentinel") -}}
+{{- $ask := printf "redis-cli -p 26379 sentinel get-master-addr-by-name %s" $values.masterName -}}
+kubectl exec -n {{ $namespace }} statefulset/{{ $sentinel }} -- {{ $ask }}
+{{- $nodes := until (int $values.replicas) | join " " }}
+for NODE in {{ $nodes }}; do kubectl exec -n {{ $namespace }} {{ $node }}-$NODE -- redis-cli dbsize; done
 {{- else -}}
-kubectl port-forward -n {{ $namespace }} service/{{ include "lmcache-kserve.resp.name" (dict "context" . "type" "redis-sentinel") }} 6379 & sleep 3; redis-cli --askpass dbsize
+kubectl port-forward -n {{ $namespace }} service/{{ include "lmcache-kserve.backend.name" . }} 6379 & sleep 3; redis-cli --askpass dbsize
 {{- end -}}
 {{- end }}
 
-{{/* Whether it is the chosen type: then there is a proxy. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.backend.redis-sentinel.chosen" -}}
-{{- if eq .Values.remoteBackend.type "redis-sentinel" }}true{{ end -}}
-{{- end }}
-
-{{/* Whether the chart deploys it and it is the chosen type. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.backend.redis-sentinel.rendered" -}}
-{{- if and (include "lmcache-kserve.backend.redis-sentinel.chosen" .) .Values.remoteBackend.redisSentinel.deploy }}true{{ end -}}
-{{- end }}
-
 {{/*
-Name of the objects of a part. None is a name of type redis, of which a Service is of another kind and a StatefulSet has
-other labels: neither can be changed, and so neither could the type.
+Name of the objects of a part. The names differ from those of type redis, whose Service and StatefulSet have other fields that
+Kubernetes does not let an upgrade change: so a release can change its type.
 Input: dict "context" $ "part" "redis".
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.name" -}}
@@ -180,37 +129,16 @@ spread over the nodes. Input: dict "context" $ "part" "redis". Output: JSON dict
 - name: REDISCLI_AUTH
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.resp.secretName" (dict "context" .context "type" "redis-sentinel") }}
-      key: {{ include "lmcache-kserve.resp.secretKey" (dict "context" .context "type" "redis-sentinel") }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" .context }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" .context }}
 {{- end }}
 {{- end }}
 
 {{/* Checksums of a part's pods: what restarts them. Input: dict "context" $ "files" (list of texts). Output: JSON dict. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.checksums" -}}
 {{- $checksums := dict "checksum/config" (join "\n" .files | sha256sum) -}}
-{{- with include "lmcache-kserve.backend.redis-sentinel.secretChecksum" .context }}{{ $_ := set $checksums "checksum/password" . }}{{ end -}}
+{{- with include "lmcache-kserve.backend.resp.secretChecksum" .context }}{{ $_ := set $checksums "checksum/password" . }}{{ end -}}
 {{- toJson $checksums -}}
-{{- end }}
-
-{{/*
-The headless Service that names the pods of a part, also while they are not ready: they have to find each other first.
-Input: dict "context" $ "part" "redis".
-*/}}
-{{- define "lmcache-kserve.backend.redis-sentinel.headlessService" -}}
-apiVersion: v1
-kind: Service
-{{ include "lmcache-kserve.backend.redis-sentinel.metadata" . }}
-spec:
-  type: ClusterIP
-  clusterIP: None
-  publishNotReadyAddresses: true
-  selector:
-    {{- include "lmcache-kserve.backend.redis-sentinel.selector" . | nindent 4 }}
-  ports:
-    - name: {{ .part }}
-      port: {{ include "lmcache-kserve.backend.redis-sentinel.port" . }}
-      targetPort: {{ .part }}
-      protocol: TCP
 {{- end }}
 
 {{/*

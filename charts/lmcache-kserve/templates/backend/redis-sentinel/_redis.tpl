@@ -2,8 +2,7 @@
 The nodes' redis.conf. What a node has to know of itself and of its master, and the password, are added when it starts.
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.redisConfig" -}}
-{{- $resp := dict "context" . "type" "redis-sentinel" -}}
-{{- $maxmemory := include "lmcache-kserve.resp.maxmemory" $resp | int64 -}}
+{{- $maxmemory := include "lmcache-kserve.backend.resp.maxmemory" . | int64 -}}
 {{- /*
 A chunk takes megabytes, and Redis' own buffers (1 MB of backlog, 256 MB for a copying replica) hold too few of them: a
 short interruption would cost a whole copy, and a copy during heavy traffic would never end.
@@ -18,7 +17,7 @@ short interruption would cost a whole copy, and a copy during heavy traffic woul
       "repl-diskless-sync-delay" "1"
       "repl-diskless-sync-max-replicas" (sub (int .Values.remoteBackend.redisSentinel.replicas) 1 | toString)
       "replica-read-only" "yes" -}}
-{{- include "lmcache-kserve.resp.serverConfig" (merge (dict "directives" $directives) $resp) | trim -}}
+{{- include "lmcache-kserve.backend.resp.serverConfig" (dict "context" . "directives" $directives) | trim -}}
 {{- end }}
 
 {{/* Files of the nodes by name, beside find_master.sh. Output: JSON dict. */}}

@@ -3,13 +3,13 @@ How LMCache reaches a server that speaks Redis' protocol: redis-py, glide, and t
 */}}
 
 {{/* Whether LMCache's own connection is encrypted: with an external server, unless a proxy does it. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.resp.tls" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
-{{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.resp.proxied" .)) }}true{{ end -}}
+{{- define "lmcache-kserve.backend.resp.tls" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.backend.resp.proxied" .)) }}true{{ end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.credentials" -}}
-{{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.enabled }}true{{ end -}}
+{{- define "lmcache-kserve.backend.resp.credentials" -}}
+{{- if (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth.enabled }}true{{ end -}}
 {{- end }}
 
 {{/*
@@ -17,8 +17,8 @@ URL for LMCache's redis client, without credentials. The timeouts keep a dead ba
 client's pool still holds connections to a server that has been replaced, and each of them would lose one command:
 it checks what has been idle for a second before it uses it, and repeats a command that ran into a timeout.
 */}}
-{{- define "lmcache-kserve.resp.url" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- define "lmcache-kserve.backend.resp.url" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
 {{- $tls := $values.external.tls -}}
 {{- $options := list
       (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
@@ -29,9 +29,9 @@ it checks what has been idle for a second before it uses it, and repeats a comma
 {{- $database := 0 -}}
 {{- if not $values.deploy -}}
   {{- $database = int $values.external.database -}}
-  {{- if include "lmcache-kserve.resp.tls" . -}}
+  {{- if include "lmcache-kserve.backend.resp.tls" . -}}
     {{- $scheme = "rediss" -}}
-    {{- $path := include "lmcache-kserve.resp.tlsPath" . -}}
+    {{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
     {{- if $tls.verify -}}
       {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
     {{- else -}}
@@ -45,21 +45,21 @@ it checks what has been idle for a second before it uses it, and repeats a comma
     {{- end -}}
   {{- end -}}
 {{- end -}}
-{{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.resp.endpoint" .) $database (join "&" $options) -}}
+{{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.backend.resp.endpoint" .) $database (join "&" $options) -}}
 {{- end }}
 
 {{/* Whether LMCache's glide client is used, which only Valkey can choose. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.resp.glide" -}}
-{{- if eq (get (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)) "client" | default "redis-py") "glide" }}true{{ end -}}
+{{- define "lmcache-kserve.backend.resp.glide" -}}
+{{- if eq (get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" | default "redis-py") "glide" }}true{{ end -}}
 {{- end }}
 
 {{/*
 LMCache's part for the glide client: what the redis client takes from its URL are settings here, and the password is filled
 in by the launcher.
 */}}
-{{- define "lmcache-kserve.resp.glideConfig" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
-remote_url: {{ printf "valkey://%s" (include "lmcache-kserve.resp.endpoint" .) | quote }}
+{{- define "lmcache-kserve.backend.resp.glideConfig" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+remote_url: {{ printf "valkey://%s" (include "lmcache-kserve.backend.resp.endpoint" .) | quote }}
 extra_config:
   save_chunk_meta: false
   connection_timeout: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
@@ -68,7 +68,7 @@ extra_config:
   valkey_database: {{ int $values.external.database }}
   tls_enable: {{ $values.external.tls.enabled }}
   {{- end }}
-  {{- if include "lmcache-kserve.resp.credentials" . }}
+  {{- if include "lmcache-kserve.backend.resp.credentials" . }}
   {{- with $values.auth.username }}
   valkey_username: {{ . | quote }}
   {{- end }}
@@ -76,66 +76,66 @@ extra_config:
   {{- end }}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.tlsPath" -}}
+{{- define "lmcache-kserve.backend.resp.tlsPath" -}}
 /etc/lmcache-kserve-tls
 {{- end }}
 
 {{/* With credentials the launcher completes the URL, so the configuration must not name it too. */}}
-{{- define "lmcache-kserve.resp.config" -}}
-remote_serde: {{ .context.Values.lmcache.serde }}
-{{- if include "lmcache-kserve.resp.glide" . }}
-{{ include "lmcache-kserve.resp.glideConfig" . }}
-{{- else if not (include "lmcache-kserve.resp.credentials" .) }}
-remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
+{{- define "lmcache-kserve.backend.resp.config" -}}
+remote_serde: {{ .Values.lmcache.serde }}
+{{- if include "lmcache-kserve.backend.resp.glide" . }}
+{{ include "lmcache-kserve.backend.resp.glideConfig" . }}
+{{- else if not (include "lmcache-kserve.backend.resp.credentials" .) }}
+remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.env" -}}
-{{- if include "lmcache-kserve.resp.credentials" . }}
-{{- if not (include "lmcache-kserve.resp.glide" .) }}
+{{- define "lmcache-kserve.backend.resp.env" -}}
+{{- if include "lmcache-kserve.backend.resp.credentials" . }}
+{{- if not (include "lmcache-kserve.backend.resp.glide" .) }}
 - name: REMOTE_BACKEND_URL
-  value: {{ include "lmcache-kserve.resp.url" . | quote }}
+  value: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}
-{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
+{{- with (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth.username }}
 - name: REMOTE_BACKEND_USERNAME
   value: {{ . | quote }}
 {{- end }}
 - name: REMOTE_BACKEND_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.resp.secretName" . }}
-      key: {{ include "lmcache-kserve.resp.secretKey" . }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" . }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" . }}
 {{- end }}
 {{- end }}
 
 {{/* What the server of mode multiprocess connects with: LMCache's native client, without TLS and databases. */}}
-{{- define "lmcache-kserve.resp.l2Adapter" -}}
-{{- with include "lmcache-kserve.resp.endpoint" . -}}
+{{- define "lmcache-kserve.backend.resp.l2Adapter" -}}
+{{- with include "lmcache-kserve.backend.resp.endpoint" . -}}
 {{- $port := splitList ":" . | last -}}
 {{- dict "type" "resp"
       "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
       "port" (int $port)
-      "num_workers" (int $.context.Values.lmcache.multiprocess.l2Workers) | toJson -}}
+      "num_workers" (int $.Values.lmcache.multiprocess.l2Workers) | toJson -}}
 {{- end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.l2Env" -}}
-{{- if include "lmcache-kserve.resp.credentials" . }}
-{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.username }}
+{{- define "lmcache-kserve.backend.resp.l2Env" -}}
+{{- if include "lmcache-kserve.backend.resp.credentials" . }}
+{{- with (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth.username }}
 - name: LMCACHE_RESP_USERNAME
   value: {{ . | quote }}
 {{- end }}
 - name: LMCACHE_RESP_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.resp.secretName" . }}
-      key: {{ include "lmcache-kserve.resp.secretKey" . }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" . }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" . }}
 {{- end }}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.volumes" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
-{{- if include "lmcache-kserve.resp.tls" . }}
+{{- define "lmcache-kserve.backend.resp.volumes" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- if include "lmcache-kserve.backend.resp.tls" . }}
 {{- with $values.external.tls.caSecret }}
 - name: backend-ca
   secret:
@@ -149,17 +149,17 @@ remote_url: {{ include "lmcache-kserve.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.volumeMounts" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
-{{- if include "lmcache-kserve.resp.tls" . }}
+{{- define "lmcache-kserve.backend.resp.volumeMounts" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- if include "lmcache-kserve.backend.resp.tls" . }}
 {{- if $values.external.tls.caSecret }}
 - name: backend-ca
-  mountPath: {{ include "lmcache-kserve.resp.tlsPath" . }}/ca
+  mountPath: {{ include "lmcache-kserve.backend.resp.tlsPath" . }}/ca
   readOnly: true
 {{- end }}
 {{- if $values.external.tls.clientSecret }}
 - name: backend-client
-  mountPath: {{ include "lmcache-kserve.resp.tlsPath" . }}/client
+  mountPath: {{ include "lmcache-kserve.backend.resp.tlsPath" . }}/client
   readOnly: true
 {{- end }}
 {{- end }}

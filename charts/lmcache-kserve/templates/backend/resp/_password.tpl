@@ -2,19 +2,19 @@
 The password of such a server: the user's, or one that the chart makes and keeps.
 */}}
 
-{{- define "lmcache-kserve.resp.secretName" -}}
-{{- default (include "lmcache-kserve.resp.name" .) (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.existingSecret -}}
+{{- define "lmcache-kserve.backend.resp.secretName" -}}
+{{- default (include "lmcache-kserve.backend.name" .) (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth.existingSecret -}}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.secretKey" -}}
-{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
+{{- define "lmcache-kserve.backend.resp.secretKey" -}}
+{{- with (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth -}}
 {{- ternary .existingSecretKey "password" (ne .existingSecret "") -}}
 {{- end -}}
 {{- end }}
 
 {{/* Whether the chart keeps the password in a Secret of its own. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.resp.ownSecret" -}}
-{{- with (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
+{{- define "lmcache-kserve.backend.resp.ownSecret" -}}
+{{- with (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth -}}
 {{- if and .enabled (not .existingSecret) }}true{{ end -}}
 {{- end -}}
 {{- end }}
@@ -23,13 +23,13 @@ The password of such a server: the user's, or one that the chart makes and keeps
 The password that the chart keeps: the user's, the one in the cluster, or a new one. What is not the user's is remembered
 beside the values for the rest of the render, so that Secret and checksum agree.
 */}}
-{{- define "lmcache-kserve.resp.password" -}}
-{{- $auth := (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth -}}
+{{- define "lmcache-kserve.backend.resp.password" -}}
+{{- $auth := (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth -}}
 {{- if $auth.password -}}
   {{- $auth.password -}}
 {{- else -}}
   {{- if not $auth.generated -}}
-    {{- $secret := lookup "v1" "Secret" .context.Release.Namespace (include "lmcache-kserve.resp.name" .) -}}
+    {{- $secret := lookup "v1" "Secret" .Release.Namespace (include "lmcache-kserve.backend.name" .) -}}
     {{- $existing := dig "data" "password" "" (default dict $secret) -}}
     {{- $_ := set $auth "generated" (default (randAlphaNum 32) (b64dec $existing)) -}}
   {{- end -}}
@@ -37,23 +37,13 @@ beside the values for the rest of the render, so that Secret and checksum agree.
 {{- end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.generatedPassword" -}}
-{{- if and (include "lmcache-kserve.resp.ownSecret" .) (not (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).auth.password) -}}
-{{- include "lmcache-kserve.resp.name" . -}}
-{{- end -}}
+{{- define "lmcache-kserve.backend.resp.generatedPassword" -}}
+{{- $auth := (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth -}}
+{{- if and (include "lmcache-kserve.backend.resp.ownSecret" .) (not $auth.password) }}{{ include "lmcache-kserve.backend.name" . }}{{ end -}}
 {{- end }}
 
-{{- define "lmcache-kserve.resp.secretChecksum" -}}
-{{- if include "lmcache-kserve.resp.ownSecret" . -}}
-{{- include "lmcache-kserve.resp.password" . | sha256sum -}}
+{{- define "lmcache-kserve.backend.resp.secretChecksum" -}}
+{{- if include "lmcache-kserve.backend.resp.ownSecret" . -}}
+{{- include "lmcache-kserve.backend.resp.password" . | sha256sum -}}
 {{- end -}}
-{{- end }}
-
-{{- define "lmcache-kserve.resp.secret" -}}
-apiVersion: v1
-kind: Secret
-{{ include "lmcache-kserve.metadata" (dict "context" .context "name" (include "lmcache-kserve.resp.name" .) "component" "remote-backend") }}
-type: Opaque
-data:
-  password: {{ include "lmcache-kserve.resp.password" . | b64enc | quote }}
 {{- end }}

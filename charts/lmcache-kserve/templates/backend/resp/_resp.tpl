@@ -1,45 +1,46 @@
 {{/*
-Servers that speak Redis' protocol: what Redis and Valkey have in common, in both the deployed and the external form, and
-how LMCache reaches the proxy of redis-sentinel. Every template here takes dict "context" $ "type" "redis"; of a single
-server the type is also the name of the programs (<type>-server, <type>-cli).
+Servers that speak Redis' protocol: redis and valkey, deployed or external, and how LMCache reaches the proxy of redis-sentinel.
+Every template here takes the root context and reads the values of the chosen type. The name of redis and valkey is also the
+name of their programs (<type>-server, <type>-cli).
 */}}
 
-{{- define "lmcache-kserve.resp.name" -}}
-{{- include "lmcache-kserve.names.of" (dict "context" .context "suffix" .type) -}}
+{{- define "lmcache-kserve.backend.redis.answers" -}}
+resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, notes, ports, problems, secretChecksum, volumeMounts, volumes]
 {{- end }}
 
-{{- define "lmcache-kserve.resp.port" -}}
+{{- define "lmcache-kserve.backend.valkey.answers" -}}
+{{ include "lmcache-kserve.backend.redis.answers" . }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.port" -}}
 6379
 {{- end }}
 
-{{- define "lmcache-kserve.resp.deployed" -}}
-{{- if (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).deploy }}true{{ end -}}
-{{- end }}
-
 {{/* Whether a proxy of the release stands between LMCache and the servers, deployed or external. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.resp.proxied" -}}
-{{- if hasKey (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)) "proxy" }}true{{ end -}}
+{{- define "lmcache-kserve.backend.resp.proxied" -}}
+  {{- if hasKey (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "proxy" }}true{{ end -}}
 {{- end }}
 
-{{/* host:port. */}}
-{{- define "lmcache-kserve.resp.endpoint" -}}
-{{- if or (include "lmcache-kserve.resp.deployed" .) (include "lmcache-kserve.resp.proxied" .) -}}
-{{ include "lmcache-kserve.resp.name" . }}.{{ .context.Release.Namespace }}.svc:{{ include "lmcache-kserve.resp.port" . }}
+{{- define "lmcache-kserve.backend.resp.endpoint" -}}
+  {{- if or (include "lmcache-kserve.backend.deployed" .) (include "lmcache-kserve.backend.resp.proxied" .) -}}
+    {{- include "lmcache-kserve.backend.host" . }}:{{ include "lmcache-kserve.backend.resp.port" . -}}
+  {{- else -}}
+    {{- (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).external.endpoint -}}
+  {{- end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.ports" -}}
+- {{ include "lmcache-kserve.backend.resp.endpoint" . | splitList ":" | last | int }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.notes" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- $client := printf "%s-cli" .Values.remoteBackend.type -}}
+{{- if $values.deploy -}}
+{{- $workload := printf "%s/%s" (ternary "statefulset" "deployment" $values.persistence.enabled) (include "lmcache-kserve.backend.name" .) -}}
+kubectl exec -n {{ .Release.Namespace }} {{ $workload }} -- {{ $client }} dbsize
+kubectl exec -n {{ .Release.Namespace }} {{ $workload }} -- {{ $client }} info memory
 {{- else -}}
-{{ (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).external.endpoint }}
-{{- end -}}
-{{- end }}
-
-{{- define "lmcache-kserve.resp.ports" -}}
-{{- list (include "lmcache-kserve.resp.endpoint" . | splitList ":" | last | int) | toJson -}}
-{{- end }}
-
-{{- define "lmcache-kserve.resp.notes" -}}
-{{- if include "lmcache-kserve.resp.deployed" . -}}
-{{- $kind := ternary "statefulset" "deployment" (get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type)).persistence.enabled -}}
-kubectl exec -n {{ .context.Release.Namespace }} {{ $kind }}/{{ include "lmcache-kserve.resp.name" . }} -- {{ .type }}-cli dbsize
-kubectl exec -n {{ .context.Release.Namespace }} {{ $kind }}/{{ include "lmcache-kserve.resp.name" . }} -- {{ .type }}-cli info memory
-{{- else -}}
-{{ .type }}-cli -u {{ include "lmcache-kserve.resp.url" . | splitList "?" | first }} --askpass dbsize
+{{ $client }} -u {{ include "lmcache-kserve.backend.resp.url" . | splitList "?" | first }} --askpass dbsize
 {{- end -}}
 {{- end }}

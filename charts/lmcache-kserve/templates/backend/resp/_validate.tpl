@@ -2,23 +2,22 @@
 What the schema cannot say about the values of redis and valkey.
 */}}
 
-{{- define "lmcache-kserve.resp.problems" -}}
-{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .type) -}}
-{{- $at := printf "remoteBackend.%s" (include "lmcache-kserve.backend.valuesKey" .type) -}}
+{{- define "lmcache-kserve.backend.resp.problems" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- $at := printf "remoteBackend.%s" (include "lmcache-kserve.backend.valuesKey" .) -}}
 {{- $auth := $values.auth -}}
 {{- $external := $values.external -}}
-{{- if include "lmcache-kserve.resp.glide" . }}
-{{- $context := .context }}
-{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" $context) }}
-{{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" $context }}; use redis-py
+{{- if include "lmcache-kserve.backend.resp.glide" . }}
+{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" .) }}
+{{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" . }}; use redis-py
 {{- end }}
-{{- if and (not $context.Values.runtime.image.repository) (eq $context.Values.runtime.server "huggingfaceserver") }}
+{{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
 {{ $at }}.client: KServe's image has no valkey-glide-sync; name one in runtime.image.repository that has it, as images/kserve-backends builds, or use redis-py
 {{- end }}
 {{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
-{{ $at }}.client: LMCache gives glide no certificates and no way not to verify; use redis-py, or leave {{ $at }}.external.tls.caSecret, clientSecret and verify alone
+{{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset {{ $at }}.external.tls.caSecret, clientSecret and verify
 {{- end }}
-{{- if get (include "lmcache-kserve.lmcache.config" $context | fromJson) "save_unfull_chunk" }}
+{{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "save_unfull_chunk" }}
 lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
 {{- end }}
 {{- end }}
@@ -38,7 +37,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- end }}
 {{- if not (or $values.maxmemory (dig "limits" "memory" "" $values.resources)) }}
 {{ $at }}.resources.limits.memory: is needed to bound the cache, or set {{ $at }}.maxmemory
-{{- else if eq (include "lmcache-kserve.resp.maxmemory" . | int64) 0 }}
+{{- else if eq (include "lmcache-kserve.backend.resp.maxmemory" . | int64) 0 }}
 {{ $at }}.{{ ternary "maxmemory" "resources.limits.memory" (not (empty $values.maxmemory)) }}: is not a quantity above zero, such as 8Gi
 {{- end }}
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) }}
@@ -58,8 +57,8 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{ $at }}.external.tls.clientSecret: is not used while {{ $at }}.external.tls.enabled is false
 {{- end }}
 {{- end }}
-{{- if and (include "lmcache-kserve.multiprocess" .context) (not $values.deploy) }}
-{{- if include "lmcache-kserve.resp.tls" . }}
+{{- if and (include "lmcache-kserve.multiprocess" .) (not $values.deploy) }}
+{{- if include "lmcache-kserve.backend.resp.tls" . }}
 {{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use lmcache.mode in-process
 {{- end }}
 {{- if $external.database }}

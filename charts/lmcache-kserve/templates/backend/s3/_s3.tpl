@@ -1,10 +1,12 @@
 {{/*
 An S3 bucket, through LMCache's connector over awscrt. The bucket is the first label of the host: the connector has no path
-style, and signs what it puts into the Host header. An object for each chunk and worker, without its own header
-(`save_chunk_meta` false), so chunks that are not whole are never stored.
+style, and signs what it puts into the Host header. LMCache stores an object for each chunk and worker, without LMCache's own header
+(`save_chunk_meta` false): so it never stores a chunk that is not whole. The credentials are variables that awscrt reads itself.
 */}}
 
-{{- define "lmcache-kserve.backend.s3.deployed" }}{{ end }}
+{{- define "lmcache-kserve.backend.s3.answers" -}}
+s3: [config, endpoint, env, l2Adapter, l2Env, notes, ports, problems, volumeMounts, volumes]
+{{- end }}
 
 {{/* bucket.host[:port], as in the URL. */}}
 {{- define "lmcache-kserve.backend.s3.host" -}}
@@ -26,9 +28,6 @@ style, and signs what it puts into the Host header. An object for each chunk and
 {{- define "lmcache-kserve.backend.s3.ports" -}}
 {{- list (include "lmcache-kserve.backend.s3.port" . | int) | toJson -}}
 {{- end }}
-
-{{/* The credentials are variables that awscrt reads itself; the URL has none. */}}
-{{- define "lmcache-kserve.backend.s3.credentials" }}{{ end }}
 
 {{- define "lmcache-kserve.backend.s3.url" -}}
 s3://{{ include "lmcache-kserve.backend.s3.host" . }}
@@ -61,7 +60,6 @@ extra_config:
 {{- include "lmcache-kserve.backend.s3.env" . -}}
 {{- end }}
 
-{{- define "lmcache-kserve.backend.s3.module" }}{{ end }}
 {{- define "lmcache-kserve.backend.s3.env" -}}
 {{- with .Values.remoteBackend.s3.auth }}
 {{- if .existingSecret }}
@@ -99,32 +97,9 @@ extra_config:
 {{- end }}
 {{- end }}
 
-{{- define "lmcache-kserve.backend.s3.secretChecksum" }}{{ end }}
-{{- define "lmcache-kserve.backend.s3.generatedPassword" }}{{ end }}
-
-{{- define "lmcache-kserve.backend.s3.problems" -}}
-{{- $values := .Values.remoteBackend.s3 -}}
-{{- range $key, $value := dict "bucket" $values.bucket "external.endpoint" $values.external.endpoint "external.region" $values.external.region }}
-{{- if not $value }}
-remoteBackend.s3.{{ $key }}: is required
-{{- end }}
-{{- end }}
-{{- if and $values.bucket (hasPrefix (printf "%s." $values.bucket) $values.external.endpoint) }}
-remoteBackend.s3.external.endpoint: starts with the bucket, which the chart puts in front of it
-{{- end }}
-{{- if and $values.external.tls.caSecret (not $values.external.tls.enabled) }}
-remoteBackend.s3.external.tls.caSecret: is not used while remoteBackend.s3.external.tls.enabled is false
-{{- end }}
-{{- if and (contains "." $values.bucket) $values.external.tls.enabled }}
-remoteBackend.s3.bucket: {{ $values.bucket }} has a dot, which no certificate for the endpoint's subdomains covers
-{{- end }}
-{{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "save_unfull_chunk" }}
-lmcache.config.save_unfull_chunk: must be false with remoteBackend.type s3, whose objects are whole chunks
-{{- end }}
-{{- end }}
-
 {{- define "lmcache-kserve.backend.s3.notes" -}}
 {{- with .Values.remoteBackend.s3 -}}
-aws s3api list-objects-v2 --bucket {{ .bucket }} --region {{ .external.region }} --endpoint-url {{ ternary "https" "http" .external.tls.enabled }}://{{ .external.endpoint }} --query 'length(Contents)'
+{{- $url := printf "%s://%s" (ternary "https" "http" .external.tls.enabled) .external.endpoint -}}
+aws s3api list-objects-v2 --bucket {{ .bucket }} --region {{ .external.region }} --endpoint-url {{ $url }} --query 'length(Contents)'
 {{- end -}}
 {{- end }}

@@ -1,0 +1,25 @@
+{{/*
+What the schema cannot say about the values of remoteBackend.lmcacheServer.
+*/}}
+
+{{- define "lmcache-kserve.backend.lmcache-server.problems" -}}
+{{- $values := .Values.remoteBackend.lmcacheServer -}}
+{{- if $values.external.tls.enabled }}
+remoteBackend.lmcacheServer.external.tls.enabled: lm:// has no TLS; use redis or valkey for an encrypted connection
+{{- end }}
+{{- if $values.deploy }}
+{{- if $values.external.endpoint }}
+remoteBackend.lmcacheServer.external.endpoint: names a server, but remoteBackend.lmcacheServer.deploy is true; set it to false to use that server
+{{- end }}
+{{- if gt (int $values.replicas) 1 }}
+remoteBackend.lmcacheServer.replicas: must be 1; behind one Service each of {{ int $values.replicas }} would hold other chunks
+{{- end }}
+{{- include "lmcache-kserve.images.problems" (dict "path" "remoteBackend.lmcacheServer.image" "image" $values.image) }}
+{{- else if not $values.external.endpoint }}
+remoteBackend.lmcacheServer.external.endpoint: is required (host:port) when remoteBackend.lmcacheServer.deploy is false
+{{- end }}
+{{- /* Its protocol has 150 characters for a key, of which up to 85 are not the model's. */}}
+{{- if and (not .Values.model.storageUri) (gt (len .Values.model.id) 64) }}
+model.id: has {{ len .Values.model.id }} characters; lm:// keys have room for 64, use another backend or storageUri
+{{- end }}
+{{- end }}
