@@ -5,9 +5,20 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from rendering import BACKENDS, PASSWORD, Render, backend_workload, environment, lmcache_file, pod, remote_backend
+from rendering import (
+    BACKENDS,
+    CHART,
+    PASSWORD,
+    Render,
+    backend_workload,
+    environment,
+    lmcache_file,
+    pod,
+    remote_backend,
+)
 
 from lmcache_kserve.chart import policies
+from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.chart.manifests import Manifests
 
 ANY = pytest.mark.parametrize("backend", BACKENDS)
@@ -200,6 +211,30 @@ def test_a_user_name_is_passed_beside_the_password(render: Render) -> None:
     auth = {"existingSecret": "a", "username": "cache"}
     values = remote_backend("redis", deploy=False, external={"endpoint": "a:6379"}, auth=auth)
     assert environment(pod(render(values)).container)["REMOTE_BACKEND_USERNAME"] == "cache"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("redis", "redis.image"),
+        ("valkey", "valkey.image"),
+        ("redis-sentinel", "redisSentinel.image"),
+        ("redis-sentinel", "redisSentinel.proxy.image"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [({"repository": ""}, "repository"), ({"tag": ""}, "tag")],
+    ids=["a tag without a repository", "a repository without a tag"],
+)
+def test_an_image_that_is_half_named_is_refused(
+    helm: Helm, kind: str, path: str, image: dict[str, str], named: str
+) -> None:
+    values: dict[str, Any] = image
+    for key in reversed(path.split(".")):
+        values = {key: values}
+    with pytest.raises(HelmError, match=rf"- remoteBackend\.{path}\.{named}: is required"):
+        helm.template(CHART, release="llm", namespace="models", values={"remoteBackend": {"type": kind, **values}})
 
 
 def test_lmcache_server_runs_lmcaches_own_program_in_the_predictors_image(render: Render) -> None:

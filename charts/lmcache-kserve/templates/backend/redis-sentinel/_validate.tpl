@@ -6,6 +6,7 @@ What the schema cannot say about the values of remoteBackend.redisSentinel.
 {{- include "lmcache-kserve.backend.resp.problems" . }}
 {{- $values := .Values.remoteBackend.redisSentinel -}}
 {{- $sentinel := $values.sentinel -}}
+{{- include "lmcache-kserve.images.problems" (dict "path" "remoteBackend.redisSentinel.proxy.image" "image" $values.proxy.image) }}
 {{- if $values.deploy }}
 {{- if $values.external.sentinels }}
 remoteBackend.redisSentinel.external.sentinels: works with external servers only; set remoteBackend.redisSentinel.deploy to false and name them

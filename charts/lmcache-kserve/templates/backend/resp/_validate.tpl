@@ -40,6 +40,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- else if eq (include "lmcache-kserve.backend.resp.maxmemory" . | int64) 0 }}
 {{ $at }}.{{ ternary "maxmemory" "resources.limits.memory" (not (empty $values.maxmemory)) }}: is not a quantity above zero, such as 8Gi
 {{- end }}
+{{- include "lmcache-kserve.images.problems" (dict "path" (printf "%s.image" $at) "image" $values.image) }}
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) }}
 {{ $at }}.persistence.existingClaim: is not used while {{ $at }}.persistence.enabled is false
 {{- end }}
