@@ -8,6 +8,8 @@ What a value may be follows from its default and its comments:
 - `# -- text` documents a value; a mapping with it is one value, open to any key (a Kubernetes blob).
 - a mapping with a plain comment is a section: its keys are the only ones that it may have.
 - `# @schema {...}`, above the text, adds to or replaces what the default implies, as JSON Schema in YAML's flow style.
+
+Values of earlier charts (files/moved-values.yaml) fit the schema too: the chart itself says what to do with them.
 """
 
 import argparse
@@ -81,9 +83,46 @@ def generate(values: str) -> Schema:
     }
 
 
+def committed(chart: Path) -> Schema:
+    """The schema that belongs into a chart's folder.
+
+    Raises:
+        ValuesError: as `generate`.
+    """
+    schema = generate((chart / "values.yaml").read_text(encoding="utf-8"))
+    return admit(schema, (chart / "files" / "moved-values.yaml").read_text(encoding="utf-8"))
+
+
+def admit(schema: Schema, earlier: str) -> Schema:
+    """Let values of earlier charts pass.
+
+    Args:
+        schema: what `generate` made; changed in place.
+        earlier: text of files/moved-values.yaml.
+
+    Returns:
+        The same schema.
+    """
+    loaded = yaml.safe_load(earlier)
+    sentences = {old: f"Has moved to {new}." for old, new in loaded["moved"].items()}
+    sentences |= {old: f"Is always {json.dumps(rule['only'])}." for old, rule in loaded["removed"].items()}
+    for path, sentence in sentences.items():
+        *sections, key = path.split(".")
+        node = schema
+        for section in sections:
+            node = node["properties"].setdefault(section, _section("Holds values of earlier charts."))
+        node["properties"][key] = {"description": sentence}
+    return schema
+
+
 def render(schema: Schema) -> str:
     """The schema as the text of values.schema.json."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _section(description: str) -> Schema:
+    """A mapping that has no other keys than those that are added to it."""
+    return {"description": description, "type": "object", "additionalProperties": False, "properties": {}}
 
 
 def _properties(node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ...]) -> Iterator[tuple[str, Schema]]:
@@ -138,7 +177,7 @@ def main() -> int:
     options = parser.parse_args()
     target = CHART / "values.schema.json"
     try:
-        text = render(generate((CHART / "values.yaml").read_text(encoding="utf-8")))
+        text = render(committed(CHART))
     except ValuesError as error:
         sys.stderr.write(f"{error}\n")
         return 1

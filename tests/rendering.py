@@ -108,6 +108,14 @@ def default_values() -> dict[str, Any]:
     return values
 
 
+@functools.cache
+def moved_values() -> dict[str, str]:
+    """Values of earlier charts by their path, and where each has moved to; nothing for those that are gone."""
+    file = CHART / "files" / "moved-values.yaml"
+    loaded: dict[str, dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return loaded["moved"] | dict.fromkeys(loaded["removed"], "")
+
+
 def scenario_values(file: Path) -> dict[str, Any]:
     """The values of a scenario file."""
     values: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

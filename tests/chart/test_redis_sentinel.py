@@ -354,7 +354,8 @@ def test_pods_of_a_part_prefer_different_nodes_of_the_cluster(render: Render, pa
     own: dict[str, Any] = {
         "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
     }
-    assert pod_spec(render(values(affinity=own)), part)["affinity"] == own
+    chosen = values()["remoteBackend"] | {"pod": {"affinity": own}}
+    assert pod_spec(render({"remoteBackend": chosen}), part)["affinity"] == own
 
 
 def test_connections_are_open_where_they_are_needed_and_nowhere_else(render: Render) -> None:

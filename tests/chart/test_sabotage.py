@@ -38,7 +38,7 @@ class Sabotage:
 
 SABOTAGES = {
     "the backend's policy is removed": Sabotage(
-        lambda chart: _delete(chart, "templates/backend/redis/networkpolicy.yaml"),
+        lambda chart: _delete(chart, "templates/backend/resp/networkpolicy.yaml"),
         "test_backends.py::test_only_the_predictor_may_connect_to_a_backend_and_it_to_nobody",
     ),
     "the checksum of the configuration is removed": Sabotage(
@@ -55,7 +55,7 @@ SABOTAGES = {
         "test_inference.py::test_probes_ask_the_dialects_routes_on_the_servers_port",
     ),
     "the password moves to a ConfigMap": Sabotage(
-        lambda chart: _replace(chart, "templates/backend/resp/_password.tpl", "kind: Secret\n", "kind: ConfigMap\n"),
+        lambda chart: _replace(chart, "templates/backend/resp/secret.yaml", "kind: Secret\n", "kind: ConfigMap\n"),
         "test_secrets.py::test_a_password_stands_in_a_secret_and_nowhere_else",
     ),
     "replicas hash with seeds of their own": Sabotage(

@@ -254,6 +254,7 @@ BACKENDS = {
         ),
         "no bound": backend(kind, "resources.limits.memory", "maxmemory", resources={"limits": {"memory": None}}),
         "a bound that is no quantity": backend(kind, "maxmemory", maxmemory="lots"),
+        "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
         "a claim that it does not use": backend(
             kind, "persistence.existingClaim", "persistence.enabled", persistence={"existingClaim": "a"}
         ),

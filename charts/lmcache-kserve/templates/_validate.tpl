@@ -5,7 +5,7 @@ one render are reported together, so that a user corrects them in one go. templa
 
 {{- define "lmcache-kserve.validate" -}}
 {{- $problems := list -}}
-{{- range list "names" "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" "lmcache" "lmcacheConfig" "memory" "disk" "multiprocess" "remoteBackend" -}}
+{{- range list "moved" "names" "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" "lmcache" "lmcacheConfig" "memory" "disk" "multiprocess" "remoteBackend" -}}
   {{- range include (printf "lmcache-kserve.validate.%s" .) $ | splitList "\n" -}}
     {{- if trim . }}{{ $problems = append $problems (printf "  - %s" (trim .)) }}{{ end -}}
   {{- end -}}

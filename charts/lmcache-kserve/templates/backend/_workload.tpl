@@ -1,5 +1,5 @@
 {{/*
-What the pods, Services and policies of deployed backends have in common.
+What the pods and policies of deployed backends have in common.
 */}}
 
 {{/*
@@ -35,17 +35,43 @@ affinity:
 {{- end }}
 
 {{/*
-Metadata of a backend's pods.
-Input: dict "context" $ "values" dict, optional "annotations" dict.
+The same fields of a backend's pods: what remoteBackend.pod says.
+Input: dict "context" $ "podSecurityContext" dict, optional "affinity" dict for a user who chooses none.
 */}}
-{{- define "lmcache-kserve.workload.podMetadata" -}}
+{{- define "lmcache-kserve.backend.podFields" -}}
+{{- $pod := pick .context.Values.remoteBackend.pod "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- $_ := set $pod "podSecurityContext" .podSecurityContext -}}
+{{- if not $pod.affinity }}{{ $_ := set $pod "affinity" .affinity }}{{ end -}}
+{{- include "lmcache-kserve.workload.podFields" (dict "context" .context "values" $pod) -}}
+{{- end }}
+
+{{/*
+Metadata of a backend's pods, with the labels and annotations of remoteBackend.pod.
+Input: dict "context" $, optional "annotations" dict, "part" (which of several workloads) and "component" of another name.
+*/}}
+{{- define "lmcache-kserve.backend.podMetadata" -}}
+{{- $pod := .context.Values.remoteBackend.pod -}}
+{{- $labels := deepCopy $pod.labels -}}
+{{- with .part }}{{ $_ := set $labels "lmcache-kserve/part" . }}{{ end -}}
 metadata:
   labels:
-    {{- include "lmcache-kserve.labels" (dict "context" .context "component" "remote-backend" "extra" .values.podLabels) | nindent 4 }}
-  {{- with merge (dict) .values.podAnnotations (default dict .annotations) .context.Values.commonAnnotations }}
+    {{- include "lmcache-kserve.labels" (dict
+          "context" .context
+          "component" (default "remote-backend" .component)
+          "extra" $labels) | nindent 4 }}
+  {{- with merge (dict) $pod.annotations (default dict .annotations) .context.Values.commonAnnotations }}
   annotations:
     {{- include "lmcache-kserve.stringMap" . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{/*
+Labels that select the pods of one workload, of a backend that has several.
+Input: dict "context" $ "part" "store".
+*/}}
+{{- define "lmcache-kserve.backend.partSelector" -}}
+{{ include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") }}
+lmcache-kserve/part: {{ .part }}
 {{- end }}
 
 {{/*

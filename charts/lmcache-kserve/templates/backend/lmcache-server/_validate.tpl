@@ -4,15 +4,9 @@ What the schema cannot say about the values of remoteBackend.lmcacheServer.
 
 {{- define "lmcache-kserve.backend.lmcache-server.problems" -}}
 {{- $values := .Values.remoteBackend.lmcacheServer -}}
-{{- if $values.external.tls.enabled }}
-remoteBackend.lmcacheServer.external.tls.enabled: lm:// has no TLS; use redis or valkey for an encrypted connection
-{{- end }}
 {{- if $values.deploy }}
 {{- if $values.external.endpoint }}
 remoteBackend.lmcacheServer.external.endpoint: names a server, but remoteBackend.lmcacheServer.deploy is true; set it to false to use that server
-{{- end }}
-{{- if gt (int $values.replicas) 1 }}
-remoteBackend.lmcacheServer.replicas: must be 1; behind one Service each of {{ int $values.replicas }} would hold other chunks
 {{- end }}
 {{- include "lmcache-kserve.images.problems" (dict "path" "remoteBackend.lmcacheServer.image" "image" $values.image) }}
 {{- else if not $values.external.endpoint }}

@@ -96,21 +96,3 @@ kubectl port-forward -n {{ .Release.Namespace }} deployment/{{ include "lmcache-
 curl -s http://127.0.0.1:{{ $port }}/metrics | grep -E '{{ $metrics }}'; kill %1
 {{- end -}}
 {{- end }}
-
-{{/*
-Labels that tell master and stores apart; both are the remote backend.
-Input: dict "context" $ "role" "master".
-*/}}
-{{- define "lmcache-kserve.backend.mooncake.selector" -}}
-{{ include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") }}
-lmcache-kserve/role: {{ .role }}
-{{- end }}
-
-{{/*
-Values of a pod of master or store: what they have in common, and the role among the labels.
-Input: dict "context" $ "role" "master". Output: JSON dict.
-*/}}
-{{- define "lmcache-kserve.backend.mooncake.podValues" -}}
-{{- $values := .context.Values.remoteBackend.mooncake -}}
-{{- merge (dict "podLabels" (merge (dict "lmcache-kserve/role" .role) $values.podLabels)) $values | toJson -}}
-{{- end }}

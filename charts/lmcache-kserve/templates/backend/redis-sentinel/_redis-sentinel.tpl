@@ -45,12 +45,6 @@ Input: dict "context" $ "part" "redis".
 {{- get (dict "redis" "6379" "sentinel" "26379" "proxy" "6379") .part -}}
 {{- end }}
 
-{{/* Labels that select the pods of a part. Input: dict "context" $ "part" "redis". */}}
-{{- define "lmcache-kserve.backend.redis-sentinel.selector" -}}
-{{ include "lmcache-kserve.labels.selector" (dict "context" .context "component" "remote-backend") }}
-lmcache-kserve/part: {{ .part }}
-{{- end }}
-
 {{- define "lmcache-kserve.backend.redis-sentinel.metadata" -}}
 {{ include "lmcache-kserve.metadata" (dict
       "context" .context
@@ -88,25 +82,24 @@ Input: dict "context" $ "part" "redis" "pod" "...".
 {{- end }}
 
 {{/*
-What the user chooses for the pods of all parts, with the part's label and, unless there is an affinity of the user's, its
-spread over the nodes. Input: dict "context" $ "part" "redis". Output: JSON dict for lmcache-kserve.workload.*.
+The spread of a part's pods over the nodes of the cluster, for a user who chooses no affinity.
+Input: dict "context" $ "part" "redis". Output: JSON dict.
 */}}
-{{- define "lmcache-kserve.backend.redis-sentinel.podValues" -}}
-{{- $values := .context.Values.remoteBackend.redisSentinel -}}
-{{- $pod := pick $values "affinity" "nodeSelector" "podAnnotations" "podSecurityContext" "priorityClassName" "tolerations" -}}
-{{- $_ := set $pod "podLabels" (merge (dict "lmcache-kserve/part" .part) $values.podLabels) -}}
-{{- if eq .part "proxy" }}{{ $_ := set $pod "podSecurityContext" $values.proxy.podSecurityContext }}{{ end -}}
-{{- if and (not $values.affinity) (ne $values.podAntiAffinity "none") -}}
+{{- define "lmcache-kserve.backend.redis-sentinel.affinity" -}}
+  {{- $choice := .context.Values.remoteBackend.redisSentinel.podAntiAffinity -}}
   {{- $term := dict
         "topologyKey" "kubernetes.io/hostname"
-        "labelSelector" (dict "matchLabels" (include "lmcache-kserve.backend.redis-sentinel.selector" . | fromYaml)) -}}
-  {{- $rule := dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term)) -}}
-  {{- if eq $values.podAntiAffinity "hard" -}}
-    {{- $rule = dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term) -}}
+        "labelSelector" (dict "matchLabels" (include "lmcache-kserve.backend.partSelector" . | fromYaml)) -}}
+  {{- $affinity := dict -}}
+  {{- if eq $choice "hard" -}}
+    {{- $rules := dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term) -}}
+    {{- $affinity = dict "podAntiAffinity" $rules -}}
+  {{- else if eq $choice "soft" -}}
+    {{- $preference := dict "weight" 100 "podAffinityTerm" $term -}}
+    {{- $rules := dict "preferredDuringSchedulingIgnoredDuringExecution" (list $preference) -}}
+    {{- $affinity = dict "podAntiAffinity" $rules -}}
   {{- end -}}
-  {{- $_ := set $pod "affinity" (dict "podAntiAffinity" $rule) -}}
-{{- end -}}
-{{- toJson $pod -}}
+  {{- toJson $affinity -}}
 {{- end }}
 
 {{/* Environment of the scripts that ask who the master is. Input: dict "context" $ "part" "redis". */}}
@@ -152,7 +145,7 @@ kind: NetworkPolicy
 spec:
   podSelector:
     matchLabels:
-      {{- include "lmcache-kserve.backend.redis-sentinel.selector" . | nindent 6 }}
+      {{- include "lmcache-kserve.backend.partSelector" . | nindent 6 }}
   policyTypes:
     - Ingress
     - Egress
@@ -162,7 +155,7 @@ spec:
         {{- range . }}
         - podSelector:
             matchLabels:
-              {{- include "lmcache-kserve.backend.redis-sentinel.selector" (dict "context" $.context "part" .) | nindent 14 }}
+              {{- include "lmcache-kserve.backend.partSelector" (dict "context" $.context "part" .) | nindent 14 }}
         {{- end }}
       ports:
         - port: {{ include "lmcache-kserve.backend.redis-sentinel.port" $ }}
@@ -182,7 +175,7 @@ spec:
     - to:
         - podSelector:
             matchLabels:
-              {{- include "lmcache-kserve.backend.redis-sentinel.selector" (dict "context" $.context "part" .) | nindent 14 }}
+              {{- include "lmcache-kserve.backend.partSelector" (dict "context" $.context "part" .) | nindent 14 }}
       ports:
         - port: {{ include "lmcache-kserve.backend.redis-sentinel.port" (dict "part" .) }}
           protocol: TCP

@@ -9,9 +9,9 @@ that only the server can read; an argument would show it in the process list.
 {{- $port := include "lmcache-kserve.backend.resp.port" . -}}
 {{- $annotations := dict "checksum/config" (include "lmcache-kserve.backend.resp.serverConfig" (dict "context" .) | sha256sum) -}}
 {{- with include "lmcache-kserve.backend.resp.secretChecksum" . }}{{ $_ := set $annotations "checksum/password" . }}{{ end -}}
-{{ include "lmcache-kserve.workload.podMetadata" (dict "context" . "values" $values "annotations" $annotations) }}
+{{ include "lmcache-kserve.backend.podMetadata" (dict "context" . "annotations" $annotations) }}
 spec:
-  {{- include "lmcache-kserve.workload.podFields" (dict "context" . "values" $values) | nindent 2 }}
+  {{- include "lmcache-kserve.backend.podFields" (dict "context" . "podSecurityContext" $values.podSecurityContext) | nindent 2 }}
   containers:
     - name: {{ $type }}
       image: {{ include "lmcache-kserve.image" $values.image }}
