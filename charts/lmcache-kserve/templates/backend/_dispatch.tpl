@@ -36,7 +36,7 @@ A new backend is a folder here, its values (the type in camel case, below remote
 {{- define "lmcache-kserve.backend.known" -}}
   {{- $type := .Values.remoteBackend.type -}}
   {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
-  {{- if or (eq $type "none") (kindIs "map" $values) }}true{{ end -}}
+  {{- if or (eq $type "none") (and (kindIs "map" $values) (ne $type "pod")) }}true{{ end -}}
 {{- end }}
 
 {{/*

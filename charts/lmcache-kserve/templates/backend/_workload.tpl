@@ -39,10 +39,10 @@ The same fields of a backend's pods: what remoteBackend.pod says.
 Input: dict "context" $ "podSecurityContext" dict, optional "affinity" dict for a user who chooses none.
 */}}
 {{- define "lmcache-kserve.backend.podFields" -}}
-{{- $pod := pick .context.Values.remoteBackend.pod "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
-{{- $_ := set $pod "podSecurityContext" .podSecurityContext -}}
-{{- if not $pod.affinity }}{{ $_ := set $pod "affinity" .affinity }}{{ end -}}
-{{- include "lmcache-kserve.workload.podFields" (dict "context" .context "values" $pod) -}}
+  {{- $pod := pick .context.Values.remoteBackend.pod "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+  {{- $_ := set $pod "podSecurityContext" .podSecurityContext -}}
+  {{- if not $pod.affinity }}{{ $_ := set $pod "affinity" .affinity }}{{ end -}}
+  {{- include "lmcache-kserve.workload.podFields" (dict "context" .context "values" $pod) -}}
 {{- end }}
 
 {{/*

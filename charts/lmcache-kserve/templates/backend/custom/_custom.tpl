@@ -19,16 +19,16 @@ custom: [config, credentials, endpoint, env, ports, problems]
 {{- if .Values.remoteBackend.custom.auth.existingSecret }}true{{ end -}}
 {{- end }}
 
-{{/* Whether the settings ask for them. Output: "true" or nothing. */}}
+{{/* Whether the settings ask for credentials. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.custom.placed" -}}
 {{- if regexMatch "%REMOTE_BACKEND_(USERNAME|PASSWORD)%" (get .Values.remoteBackend.custom.config "extra_config" | toJson) }}true{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.custom.config" -}}
-{{- $values := .Values.remoteBackend.custom -}}
-{{- $own := dict "remote_serde" .Values.lmcache.serde -}}
-{{- if and $values.url (not (include "lmcache-kserve.backend.custom.credentials" .)) }}{{ $_ := set $own "remote_url" $values.url }}{{ end -}}
-{{- mergeOverwrite $own (deepCopy $values.config) | toYaml -}}
+  {{- $values := .Values.remoteBackend.custom -}}
+  {{- $own := dict "remote_serde" .Values.lmcache.serde -}}
+  {{- if and $values.url (not (include "lmcache-kserve.backend.custom.credentials" .)) }}{{ $_ := set $own "remote_url" $values.url }}{{ end -}}
+  {{- mergeOverwrite $own (deepCopy $values.config) | toYaml -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.custom.env" -}}

@@ -1,13 +1,13 @@
 {{/*
-A folder on a shared volume, through LMCache's connector `fs`: a file for each chunk and worker, written beside its place and
-renamed into it. Nothing listens and nothing evicts; the CronJob here deletes what was not used for longest.
+A folder on a shared volume, through LMCache's connector `fs`. The connector writes a file for each chunk and worker beside its
+place and renames it. Nothing listens and nothing evicts; the CronJob here deletes the files with the oldest last use.
 */}}
 
 {{- define "lmcache-kserve.backend.filesystem.answers" -}}
 filesystem: [config, l2Adapter, l2Env, notes, problems, volumeMounts, volumes]
 {{- end }}
 
-{{/* Each replica writes in a folder of its own: two that store the same chunk would write into one temporary file. */}}
+{{/* Each replica writes in its own folder: two replicas that store the same chunk would write into one temporary file. */}}
 {{- define "lmcache-kserve.backend.filesystem.config" -}}
 {{- $path := .Values.remoteBackend.filesystem.path -}}
 remote_serde: {{ .Values.lmcache.serde }}
@@ -40,7 +40,7 @@ extra_config:
   mountPath: {{ .Values.remoteBackend.filesystem.path }}
 {{- end }}
 
-{{/* It names its files as the connector does, with the same ending. */}}
+{{/* The adapter names its files as the connector does, with the same ending. */}}
 {{- define "lmcache-kserve.backend.filesystem.l2Adapter" -}}
 {{- dict "type" "fs" "base_path" .Values.remoteBackend.filesystem.path "relative_tmp_dir" ".tmp-$(POD_NAME)" | toJson -}}
 {{- end }}
@@ -52,14 +52,14 @@ extra_config:
       fieldPath: metadata.name
 {{- end }}
 
-{{/* Bytes above which files are deleted. */}}
+{{/* Size of all files, in bytes, above which the cleaner deletes. */}}
 {{- define "lmcache-kserve.backend.filesystem.limit" -}}
-{{- $values := .Values.remoteBackend.filesystem -}}
-{{- if $values.cleaning.limit -}}
-{{- include "lmcache-kserve.bytes" $values.cleaning.limit -}}
-{{- else -}}
-{{- div (mul (include "lmcache-kserve.bytes" $values.size | int64) 8) 10 -}}
-{{- end -}}
+  {{- $values := .Values.remoteBackend.filesystem -}}
+  {{- if $values.cleaning.limit -}}
+    {{- include "lmcache-kserve.bytes" $values.cleaning.limit -}}
+  {{- else -}}
+    {{- div (mul (include "lmcache-kserve.bytes" $values.size | int64) 8) 10 -}}
+  {{- end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.filesystem.notes" -}}

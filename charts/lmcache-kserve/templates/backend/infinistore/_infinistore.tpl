@@ -1,8 +1,8 @@
 {{/*
-InfiniStore: a memory server over RDMA. LMCache's connector knows no other transport, so nodes without an RDMA device cannot
-use it, and this project has not run it; its server's argument parser accepts what is rendered here (a test). The server
-keeps the kernel from ending it and locks its memory, for which it needs root with two capabilities: the one backend here
-that the restricted Pod Security Standard does not admit.
+InfiniStore: a memory server over RDMA. LMCache's connector knows no other transport, so a node without an RDMA device cannot
+use InfiniStore. This project has not run it; a test shows that the server's argument parser accepts what is rendered here. The
+server keeps the kernel from killing it and locks its memory. For that it needs root with two capabilities, which the restricted
+Pod Security Standard does not admit.
 */}}
 
 {{- define "lmcache-kserve.backend.infinistore.answers" -}}
@@ -40,8 +40,8 @@ extra_config:
 
 {{/* Memory that the server takes when it starts, in whole GB (2^30 bytes). */}}
 {{- define "lmcache-kserve.backend.infinistore.preallocatedGB" -}}
-{{- $limit := dig "limits" "memory" "" .Values.remoteBackend.infinistore.resources -}}
-{{- div (mul (include "lmcache-kserve.bytes" $limit | int64) 8) 10737418240 -}}
+  {{- $limit := dig "limits" "memory" "" .Values.remoteBackend.infinistore.resources -}}
+  {{- div (mul (include "lmcache-kserve.bytes" $limit | int64) 8) 10737418240 -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.infinistore.notes" -}}

@@ -1,6 +1,6 @@
 {{/*
-lmcache_server, LMCache's own server (`lm://`). Legacy: no eviction, no authentication, no TLS, and LMCache's client keeps
-one connection for ever, so replicas need a restart after the server's.
+lmcache_server, LMCache's own server (`lm://`). It is legacy: it has no eviction, no authentication and no TLS. LMCache's client
+keeps one connection for ever, so replicas need a restart after the server's.
 */}}
 
 {{- define "lmcache-kserve.backend.lmcache-server.answers" -}}

@@ -1,8 +1,8 @@
 {{/*
 Mooncake Store: a master that knows where chunks lie, with the metadata server in its process, and stores that lend their
-memory. The predictor lends none, so that its end loses no chunk. Names of its settings: `setup(dict)` of mooncake.store
-(mooncake-transfer-engine 0.3.13), which LMCache fills from `mooncake_*`. That one wants `master_server_addr` and
-`rdma_devices`, its older form `master_server_address` and `device_name`, and each ignores the other's.
+memory. The predictor lends no memory, so that its end loses no chunk. The names of settings are those of `setup(dict)` of
+mooncake.store (mooncake-transfer-engine 0.3.13), which LMCache fills from `mooncake_*`. That form wants `master_server_addr` and
+`rdma_devices`; its older form wants `master_server_address` and `device_name`. Each form ignores the other's names.
 */}}
 
 {{- define "lmcache-kserve.backend.mooncake.answers" -}}
@@ -21,7 +21,7 @@ mooncake: [config, endpoint, module, notes, ports, problems]
 9003
 {{- end }}
 
-{{/* Ports of the stores' transfers, which they choose themselves. JSON dict. */}}
+{{/* Range from which the stores choose the ports of their transfers. Output: JSON dict. */}}
 {{- define "lmcache-kserve.backend.mooncake.transferPorts" -}}
 {"first": 15000, "last": 15999}
 {{- end }}
@@ -42,17 +42,17 @@ http://{{ include "lmcache-kserve.backend.host" . }}:{{ include "lmcache-kserve.
 {{- end -}}
 {{- end }}
 
-{{/* Of the deployed form alone: where the stores of an external one listen, only its owner knows. */}}
+{{/* Only the owner of an external Mooncake knows where its stores listen: there the list has the master's port alone. */}}
 {{- define "lmcache-kserve.backend.mooncake.ports" -}}
-{{- if include "lmcache-kserve.backend.deployed" . -}}
-{{- $transfers := include "lmcache-kserve.backend.mooncake.transferPorts" . | fromJson -}}
-{{- list
-      (include "lmcache-kserve.backend.mooncake.port" . | int)
-      (include "lmcache-kserve.backend.mooncake.metadataPort" . | int)
-      (printf "%d-%d" (int $transfers.first) (int $transfers.last)) | toJson -}}
-{{- else -}}
-{{- list (include "lmcache-kserve.backend.mooncake.endpoint" . | splitList ":" | last | int) | toJson -}}
-{{- end -}}
+  {{- if include "lmcache-kserve.backend.deployed" . -}}
+    {{- $transfers := include "lmcache-kserve.backend.mooncake.transferPorts" . | fromJson -}}
+    {{- list
+          (include "lmcache-kserve.backend.mooncake.port" . | int)
+          (include "lmcache-kserve.backend.mooncake.metadataPort" . | int)
+          (printf "%d-%d" (int $transfers.first) (int $transfers.last)) | toJson -}}
+  {{- else -}}
+    {{- list (include "lmcache-kserve.backend.mooncake.endpoint" . | splitList ":" | last | int) | toJson -}}
+  {{- end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.mooncake.config" -}}
@@ -78,14 +78,14 @@ extra_config:
 
 {{- define "lmcache-kserve.backend.mooncake.module" }}checked_mooncake{{ end }}
 
-{{/* Memory that one store lends, in bytes. */}}
+{{/* Memory that each store lends, in bytes. */}}
 {{- define "lmcache-kserve.backend.mooncake.segment" -}}
-{{- $store := .Values.remoteBackend.mooncake.store -}}
-{{- if $store.segmentSize -}}
-{{- include "lmcache-kserve.bytes" $store.segmentSize | trim -}}
-{{- else -}}
-{{- div (mul (include "lmcache-kserve.bytes" (dig "limits" "memory" "" $store.resources) | int64) 8) 10 -}}
-{{- end -}}
+  {{- $store := .Values.remoteBackend.mooncake.store -}}
+  {{- if $store.segmentSize -}}
+    {{- include "lmcache-kserve.bytes" $store.segmentSize | trim -}}
+  {{- else -}}
+    {{- div (mul (include "lmcache-kserve.bytes" (dig "limits" "memory" "" $store.resources) | int64) 8) 10 -}}
+  {{- end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.mooncake.notes" -}}

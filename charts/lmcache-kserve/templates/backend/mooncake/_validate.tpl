@@ -11,7 +11,7 @@ remoteBackend.type: mooncake works in Standard mode only; Knative has no pod add
 lmcache.version: {{ include "lmcache-kserve.lmcache.version" . }} is older than 0.4.7, the first whose Mooncake connector takes these settings
 {{- end }}
 {{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
-runtime.image.repository: KServe's image has no mooncake-transfer-engine; name one that has it, as images/kserve-backends builds
+runtime.image.repository: KServe's image lacks mooncake-transfer-engine; name an image with it, such as that of images/kserve-backends
 {{- end }}
 {{- if ne .Values.lmcache.kvLoadFailurePolicy "recompute" }}
 lmcache.kvLoadFailurePolicy: must be recompute; the master names chunks of a store that has ended, and each request for one would fail

@@ -4,9 +4,9 @@
 {{- end }}
 
 {{/*
-HAProxy's configuration, of 2.6 and later. Names in ${} are set by the start command; those of credentials reach it from the
-Secret. Redis is spoken to in its own protocol, where a text has its length in front of it: so a password may have any
-character. The QUIT makes a node that is not the master end its answer, instead of letting the check wait for more.
+HAProxy's configuration, for HAProxy 2.6 and later. The start command sets the names in ${}, the credentials from the Secret.
+The checks speak Redis' own protocol, where the length stands before a text: so a password may have any character. The QUIT
+makes a node that is not the master end its answer; without it the check would wait for more.
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.haproxyConfig" -}}
 {{- $values := .Values.remoteBackend.redisSentinel -}}
@@ -130,7 +130,7 @@ backend sentinels-for-redis-{{ $index }}
 {{- end }}
 {{- end }}
 
-{{/* Where the proxy of external servers connects to: their ports, wherever they are. Output: YAML list of rules. */}}
+{{/* Egress of the proxy to external servers: their ports, at any address. Output: YAML list of rules. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.proxyEgress" -}}
 {{- with .Values.remoteBackend.redisSentinel }}
 {{- if not .deploy }}

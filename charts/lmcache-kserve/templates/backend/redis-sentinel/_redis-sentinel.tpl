@@ -37,8 +37,8 @@ Kubernetes does not let an upgrade change: so a release can change its type.
 Input: dict "context" $ "part" "redis".
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.name" -}}
-{{- $suffix := get (dict "redis" "redis-node" "sentinel" "sentinel" "proxy" "redis-proxy") .part -}}
-{{- include "lmcache-kserve.names.of" (dict "context" .context "suffix" $suffix) -}}
+  {{- $suffix := get (dict "redis" "redis-node" "sentinel" "sentinel" "proxy" "redis-proxy") .part -}}
+  {{- include "lmcache-kserve.names.of" (dict "context" .context "suffix" $suffix) -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.redis-sentinel.port" -}}
@@ -54,31 +54,31 @@ Input: dict "context" $ "part" "redis".
 {{- end }}
 
 {{/*
-Name of a pod in DNS, and port: the same for every pod that takes this place. With the cluster's domain, because HAProxy
-knows no search domains.
+Name of a pod in DNS, and port. A pod that takes the place of another has the same. The name ends in the cluster's domain,
+because HAProxy knows no search domains.
 Input: dict "context" $ "part" "redis" "pod" "...".
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.podAddress" -}}
-{{- printf "%s.%s.%s.svc.%s:%s"
-      .pod
-      (include "lmcache-kserve.backend.redis-sentinel.name" .)
-      .context.Release.Namespace
-      .context.Values.remoteBackend.redisSentinel.clusterDomain
-      (include "lmcache-kserve.backend.redis-sentinel.port" .) -}}
+  {{- printf "%s.%s.%s.svc.%s:%s"
+        .pod
+        (include "lmcache-kserve.backend.redis-sentinel.name" .)
+        .context.Release.Namespace
+        .context.Values.remoteBackend.redisSentinel.clusterDomain
+        (include "lmcache-kserve.backend.redis-sentinel.port" .) -}}
 {{- end }}
 
 {{/* Addresses of all nodes or Sentinels. Input: dict "context" $ "part" "redis". Output: JSON list of host:port. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.addresses" -}}
-{{- $values := .context.Values.remoteBackend.redisSentinel -}}
-{{- $addresses := ternary $values.external.servers $values.external.sentinels (eq .part "redis") -}}
-{{- if $values.deploy -}}
-  {{- $addresses = list -}}
-  {{- range $ordinal := until (ternary $values.replicas $values.sentinel.replicas (eq .part "redis") | int) -}}
-    {{- $pod := printf "%s-%d" (include "lmcache-kserve.backend.redis-sentinel.name" $) $ordinal -}}
-    {{- $addresses = append $addresses (include "lmcache-kserve.backend.redis-sentinel.podAddress" (merge (dict "pod" $pod) $)) -}}
+  {{- $values := .context.Values.remoteBackend.redisSentinel -}}
+  {{- $addresses := ternary $values.external.servers $values.external.sentinels (eq .part "redis") -}}
+  {{- if $values.deploy -}}
+    {{- $addresses = list -}}
+    {{- range $ordinal := until (ternary $values.replicas $values.sentinel.replicas (eq .part "redis") | int) -}}
+      {{- $pod := printf "%s-%d" (include "lmcache-kserve.backend.redis-sentinel.name" $) $ordinal -}}
+      {{- $addresses = append $addresses (include "lmcache-kserve.backend.redis-sentinel.podAddress" (merge (dict "pod" $pod) $)) -}}
+    {{- end -}}
   {{- end -}}
-{{- end -}}
-{{- toJson $addresses -}}
+  {{- toJson $addresses -}}
 {{- end }}
 
 {{/*
@@ -127,11 +127,11 @@ Input: dict "context" $ "part" "redis". Output: JSON dict.
 {{- end }}
 {{- end }}
 
-{{/* Checksums of a part's pods: what restarts them. Input: dict "context" $ "files" (list of texts). Output: JSON dict. */}}
+{{/* Checksums whose change restarts the pods of a part. Input: dict "context" $ "files" (list of texts). Output: JSON dict. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.checksums" -}}
-{{- $checksums := dict "checksum/config" (join "\n" .files | sha256sum) -}}
-{{- with include "lmcache-kserve.backend.resp.secretChecksum" .context }}{{ $_ := set $checksums "checksum/password" . }}{{ end -}}
-{{- toJson $checksums -}}
+  {{- $checksums := dict "checksum/config" (join "\n" .files | sha256sum) -}}
+  {{- with include "lmcache-kserve.backend.resp.secretChecksum" .context }}{{ $_ := set $checksums "checksum/password" . }}{{ end -}}
+  {{- toJson $checksums -}}
 {{- end }}
 
 {{/*

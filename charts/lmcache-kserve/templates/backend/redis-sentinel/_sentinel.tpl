@@ -1,6 +1,6 @@
 {{/*
-The Sentinels' sentinel.conf. What a Sentinel has to know of itself and of the master, and the password, are added when it
-starts: it writes what it learns into its own copy.
+The Sentinels' sentinel.conf. When a Sentinel starts, its script adds the Sentinel's name, the master and the password to a
+copy, into which the Sentinel writes what it learns.
 */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.sentinelConfig" -}}
 {{- $values := .Values.remoteBackend.redisSentinel -}}
@@ -16,8 +16,8 @@ sentinel parallel-syncs {{ $values.masterName }} {{ int $values.sentinel.paralle
 
 {{/* Files of the Sentinels by name. Output: JSON dict. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.sentinelFiles" -}}
-{{- dict
-      "sentinel.conf" (include "lmcache-kserve.backend.redis-sentinel.sentinelConfig" .)
-      "find_master.sh" (.Files.Get "files/find_master.sh")
-      "start_sentinel.sh" (.Files.Get "files/start_sentinel.sh") | toJson -}}
+  {{- dict
+        "sentinel.conf" (include "lmcache-kserve.backend.redis-sentinel.sentinelConfig" .)
+        "find_master.sh" (.Files.Get "files/find_master.sh")
+        "start_sentinel.sh" (.Files.Get "files/start_sentinel.sh") | toJson -}}
 {{- end }}

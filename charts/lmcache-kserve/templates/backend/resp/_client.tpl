@@ -1,11 +1,11 @@
 {{/*
-How LMCache reaches a server that speaks Redis' protocol: redis-py, glide, and the adapters of mode multiprocess.
+How LMCache reaches a server that speaks Redis' protocol: through redis-py, glide, or the adapter of mode multiprocess.
 */}}
 
-{{/* Whether LMCache's own connection is encrypted: with an external server, unless a proxy does it. Output: "true" or nothing. */}}
+{{/* Whether LMCache encrypts its connection to an external server. A proxy does it instead. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.resp.tls" -}}
-{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
-{{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.backend.resp.proxied" .)) }}true{{ end -}}
+  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+  {{- if and (not $values.deploy) $values.external.tls.enabled (not (include "lmcache-kserve.backend.resp.proxied" .)) }}true{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.resp.credentials" -}}
@@ -13,49 +13,49 @@ How LMCache reaches a server that speaks Redis' protocol: redis-py, glide, and t
 {{- end }}
 
 {{/*
-URL for LMCache's redis client, without credentials. The timeouts keep a dead backend from holding up requests. The
-client's pool still holds connections to a server that has been replaced, and each of them would lose one command:
-it checks what has been idle for a second before it uses it, and repeats a command that ran into a timeout.
+URL for LMCache's redis client, without credentials. The timeouts keep a dead backend from holding up requests. After a
+server was replaced, each connection in the client's pool would lose one command. So the client checks a connection that
+has been idle for a second, and repeats a command after a timeout.
 */}}
 {{- define "lmcache-kserve.backend.resp.url" -}}
-{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
-{{- $tls := $values.external.tls -}}
-{{- $options := list
-      (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
-      (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds))
-      "health_check_interval=1"
-      "retry_on_timeout=true" -}}
-{{- $scheme := "redis" -}}
-{{- $database := 0 -}}
-{{- if not $values.deploy -}}
-  {{- $database = int $values.external.database -}}
-  {{- if include "lmcache-kserve.backend.resp.tls" . -}}
-    {{- $scheme = "rediss" -}}
-    {{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
-    {{- if $tls.verify -}}
-      {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
-    {{- else -}}
-      {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
-    {{- end -}}
-    {{- if $tls.caSecret -}}
-      {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
-    {{- end -}}
-    {{- if $tls.clientSecret -}}
-      {{- $options = concat $options (list (printf "ssl_certfile=%s/client/tls.crt" $path) (printf "ssl_keyfile=%s/client/tls.key" $path)) -}}
+  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+  {{- $tls := $values.external.tls -}}
+  {{- $options := list
+        (printf "socket_connect_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.connectSeconds))
+        (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds))
+        "health_check_interval=1"
+        "retry_on_timeout=true" -}}
+  {{- $scheme := "redis" -}}
+  {{- $database := 0 -}}
+  {{- if not $values.deploy -}}
+    {{- $database = int $values.external.database -}}
+    {{- if include "lmcache-kserve.backend.resp.tls" . -}}
+      {{- $scheme = "rediss" -}}
+      {{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
+      {{- if $tls.verify -}}
+        {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
+      {{- else -}}
+        {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
+      {{- end -}}
+      {{- if $tls.caSecret -}}
+        {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
+      {{- end -}}
+      {{- if $tls.clientSecret -}}
+        {{- $options = concat $options (list (printf "ssl_certfile=%s/client/tls.crt" $path) (printf "ssl_keyfile=%s/client/tls.key" $path)) -}}
+      {{- end -}}
     {{- end -}}
   {{- end -}}
-{{- end -}}
-{{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.backend.resp.endpoint" .) $database (join "&" $options) -}}
+  {{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.backend.resp.endpoint" .) $database (join "&" $options) -}}
 {{- end }}
 
-{{/* Whether LMCache's glide client is used, which only Valkey can choose. Output: "true" or nothing. */}}
+{{/* Whether LMCache uses its glide client, which only valkey can choose. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.resp.glide" -}}
 {{- if eq (get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" | default "redis-py") "glide" }}true{{ end -}}
 {{- end }}
 
 {{/*
-LMCache's part for the glide client: what the redis client takes from its URL are settings here, and the password is filled
-in by the launcher.
+LMCache's configuration for the glide client. Settings take the place of the options in the redis client's URL, and the launcher
+fills in the password.
 */}}
 {{- define "lmcache-kserve.backend.resp.glideConfig" -}}
 {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
@@ -80,7 +80,7 @@ extra_config:
 /etc/lmcache-kserve-tls
 {{- end }}
 
-{{/* With credentials the launcher completes the URL, so the configuration must not name it too. */}}
+{{/* With credentials the launcher completes the URL, so the configuration must not name the URL too. */}}
 {{- define "lmcache-kserve.backend.resp.config" -}}
 remote_serde: {{ .Values.lmcache.serde }}
 {{- if include "lmcache-kserve.backend.resp.glide" . }}
@@ -108,15 +108,15 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* What the server of mode multiprocess connects with: LMCache's native client, without TLS and databases. */}}
+{{/* Mode multiprocess connects with LMCache's native client, which has neither TLS nor databases. */}}
 {{- define "lmcache-kserve.backend.resp.l2Adapter" -}}
-{{- with include "lmcache-kserve.backend.resp.endpoint" . -}}
-{{- $port := splitList ":" . | last -}}
-{{- dict "type" "resp"
-      "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
-      "port" (int $port)
-      "num_workers" (int $.Values.lmcache.multiprocess.l2Workers) | toJson -}}
-{{- end -}}
+  {{- with include "lmcache-kserve.backend.resp.endpoint" . -}}
+    {{- $port := splitList ":" . | last -}}
+    {{- dict "type" "resp"
+          "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
+          "port" (int $port)
+          "num_workers" (int $.Values.lmcache.multiprocess.l2Workers) | toJson -}}
+  {{- end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.resp.l2Env" -}}

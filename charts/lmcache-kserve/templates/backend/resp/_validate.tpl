@@ -1,5 +1,5 @@
 {{/*
-What the schema cannot say about the values of redis and valkey.
+What the schema cannot say about the values of redis, valkey and redis-sentinel.
 */}}
 
 {{- define "lmcache-kserve.backend.resp.problems" -}}
@@ -12,7 +12,7 @@ What the schema cannot say about the values of redis and valkey.
 {{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" . }}; use redis-py
 {{- end }}
 {{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
-{{ $at }}.client: KServe's image has no valkey-glide-sync; name one in runtime.image.repository that has it, as images/kserve-backends builds, or use redis-py
+{{ $at }}.client: KServe's image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
 {{- end }}
 {{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
 {{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset {{ $at }}.external.tls.caSecret, clientSecret and verify

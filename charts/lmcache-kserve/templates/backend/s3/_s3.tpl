@@ -16,8 +16,8 @@ s3: [config, endpoint, env, l2Adapter, l2Env, notes, ports, problems, volumeMoun
 {{- end }}
 
 {{- define "lmcache-kserve.backend.s3.port" -}}
-{{- $external := .Values.remoteBackend.s3.external -}}
-{{- regexFind ":[0-9]+$" $external.endpoint | trimPrefix ":" | default (ternary "443" "80" $external.tls.enabled) -}}
+  {{- $external := .Values.remoteBackend.s3.external -}}
+  {{- regexFind ":[0-9]+$" $external.endpoint | trimPrefix ":" | default (ternary "443" "80" $external.tls.enabled) -}}
 {{- end }}
 
 {{/* Worth waiting for: after three failed connections LMCache's client does not try again. */}}
@@ -52,8 +52,8 @@ extra_config:
 {{- end }}
 
 {{- define "lmcache-kserve.backend.s3.l2Adapter" -}}
-{{- $client := include "lmcache-kserve.backend.s3.client" . | fromYaml -}}
-{{- merge (dict "type" "s3" "s3_endpoint" (include "lmcache-kserve.backend.s3.url" .)) $client | toJson -}}
+  {{- $client := include "lmcache-kserve.backend.s3.client" . | fromYaml -}}
+  {{- merge (dict "type" "s3" "s3_endpoint" (include "lmcache-kserve.backend.s3.url" .)) $client | toJson -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.s3.l2Env" -}}
@@ -85,7 +85,7 @@ extra_config:
 {{- end }}
 {{- end }}
 
-{{/* awscrt has no setting for it and reads the system's list: the first file that aws-c-io looks for. */}}
+{{/* awscrt reads the system's list of authorities and has no setting for it. This is the first file that aws-c-io looks for. */}}
 {{- define "lmcache-kserve.backend.s3.volumeMounts" -}}
 {{- with .Values.remoteBackend.s3.external.tls }}
 {{- if .caSecret }}
