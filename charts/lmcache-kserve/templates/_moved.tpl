@@ -1,6 +1,6 @@
 {{/*
-Values of earlier charts (files/moved-values.yaml) that the user still sets. An empty value is not refused: with
-`helm upgrade --reuse-values` the defaults of the earlier chart arrive as if the user had set them.
+Values of earlier charts (files/moved-values.yaml) that the user still sets. The chart accepts an empty value, and the one value
+that a removed value could have: neither asks for anything.
 */}}
 
 {{- define "lmcache-kserve.validate.moved" -}}
