@@ -309,7 +309,7 @@ def test_a_closed_predictor_still_reaches_names_and_its_backend(render: Render, 
     manifests = render({**remote_backend(backend), "networkPolicy": {"predictor": {"egress": [https]}}})
     (policy,) = (m for m in manifests.labelled(component="predictor") if m["kind"] == "NetworkPolicy")
     open_ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
-    assert open_ports == {53, 443, PORTS[backend]}
+    assert open_ports == {53, 5353, 443, PORTS[backend]}
 
 
 def test_policies_can_be_switched_off(render: Render) -> None:

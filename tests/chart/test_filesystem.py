@@ -117,7 +117,7 @@ def test_nothing_is_waited_for_and_no_port_is_opened(render: Render) -> None:
     manifests = render({**filesystem(), "networkPolicy": {"predictor": {"egress": [https]}}})
     assert "initContainers" not in pod(manifests).spec
     (policy,) = (m for m in manifests.labelled(component="predictor") if m["kind"] == "NetworkPolicy")
-    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 443}
+    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 5353, 443}
 
 
 @pytest.mark.parametrize(

@@ -380,7 +380,7 @@ def test_connections_are_open_where_they_are_needed_and_nowhere_else(render: Ren
         policy = of_part(manifests, "NetworkPolicy", part)["spec"]
         assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == {PORTS[part]}
         open_to_all = [rule for rule in policy["egress"] if "to" not in rule]
-        assert [{port["port"] for port in rule["ports"]} for rule in open_to_all] == [{53}]
+        assert [{port["port"] for port in rule["ports"]} for rule in open_to_all] == [{53, 5353}]
 
 
 def test_further_peers_may_read_the_proxys_metrics(render: Render) -> None:

@@ -175,7 +175,7 @@ class TestMooncake:
             "protocol": "TCP",
         }
         names, stores = policy["egress"]
-        assert {port["port"] for port in names["ports"]} == {53}
+        assert {port["port"] for port in names["ports"]} == {53, 5353}
         assert stores == {"to": [backend]}
 
     def test_further_peers_may_read_the_metrics(self, render: Render) -> None:
@@ -340,4 +340,4 @@ class TestCustom:
         (wait,) = pod(manifests).spec["initContainers"]
         assert wait["args"][0] == "b.example.com:7000"
         (policy,) = (m for m in manifests.labelled(component="predictor") if m["kind"] == "NetworkPolicy")
-        assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 443, 7000}
+        assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53, 5353, 443, 7000}

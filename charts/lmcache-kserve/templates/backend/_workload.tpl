@@ -107,16 +107,7 @@ spec:
     - Egress
   ingress:
     - from:
-        - podSelector:
-            matchLabels:
-              {{- if include "lmcache-kserve.multiprocess.daemonset" .context }}
-              {{- include "lmcache-kserve.labels.selector" (dict "context" .context "component" "cache-server") | nindent 14 }}
-              {{- else }}
-              {{- include "lmcache-kserve.predictor.podSelector" .context | nindent 14 }}
-              {{- end }}
-        {{- with .context.Values.networkPolicy.backend.ingressFrom }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "lmcache-kserve.networkPolicy.backendClients" .context | nindent 8 }}
       ports:
         {{- include "lmcache-kserve.workload.policyPorts" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
 {{- end }}

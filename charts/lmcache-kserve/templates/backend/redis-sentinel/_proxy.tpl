@@ -107,15 +107,10 @@ backend sentinels-for-redis-{{ $index }}
 {{- end }}
 {{- end }}
 
-{{/* Who connects to the proxy: the predictor, and whoever the user names, also for the metrics. Output: YAML list of rules. */}}
+{{/* Who connects to the proxy: its clients, and whoever the user names, also for the metrics. Output: YAML list of rules. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.proxyIngress" -}}
 - from:
-    - podSelector:
-        matchLabels:
-          {{- include "lmcache-kserve.predictor.podSelector" . | nindent 10 }}
-    {{- with .Values.networkPolicy.backend.ingressFrom }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "lmcache-kserve.networkPolicy.backendClients" . | nindent 4 }}
   ports:
     {{- range include "lmcache-kserve.backend.ask" (list . "ports") | fromYamlArray }}
     - port: {{ int . }}

@@ -166,11 +166,7 @@ spec:
     {{- end }}
   egress:
     # Names of pods.
-    - ports:
-        - port: 53
-          protocol: UDP
-        - port: 53
-          protocol: TCP
+    {{- include "lmcache-kserve.networkPolicy.dns" . | nindent 4 }}
     {{- range .to }}
     - to:
         - podSelector:

@@ -1,0 +1,72 @@
+{{/*
+Who connects to whom. Every NetworkPolicy of the chart asks here, whether it lets a connection in or out.
+*/}}
+
+{{/*
+Component whose pods connect to the remote backend: LMCache's server where each node has one, and otherwise the predictor,
+whose pods hold LMCache or its sidecar.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.backendClient" -}}
+{{- ternary "cache-server" "predictor" (eq (include "lmcache-kserve.multiprocess.daemonset" .) "true") -}}
+{{- end }}
+
+{{/*
+A peer: the pods of a component of the release.
+Input: dict "context" $ "component" "predictor". Output: YAML list of one peer.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.peer" -}}
+- podSelector:
+    matchLabels:
+      {{- if eq .component "predictor" }}
+      {{- include "lmcache-kserve.predictor.podSelector" .context | nindent 6 }}
+      {{- else }}
+      {{- include "lmcache-kserve.labels.selector" . | nindent 6 }}
+      {{- end }}
+{{- end }}
+
+{{/* Peers that may connect to a deployed backend: its client and whoever the user names. Output: YAML list of peers. */}}
+{{- define "lmcache-kserve.networkPolicy.backendClients" -}}
+{{- include "lmcache-kserve.networkPolicy.peer" (dict "context" . "component" (include "lmcache-kserve.networkPolicy.backendClient" .)) }}
+{{- with .Values.networkPolicy.backend.ingressFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Name resolution. OpenShift's name servers listen at 5353 behind their Service. Output: YAML list of one rule. */}}
+{{- define "lmcache-kserve.networkPolicy.dns" -}}
+- ports:
+    {{- range list 53 5353 }}
+    - port: {{ . }}
+      protocol: UDP
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+{{- end }}
+
+{{/*
+Outgoing connections of a component where networkPolicy.predictor.egress restricts them: name resolution, the backend or
+the cache server in front of the backend, and the user's rules.
+Input: dict "context" $ "component" "predictor" or "cache-server". Output: YAML list of rules.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.egress" -}}
+{{- $context := .context -}}
+{{- $client := include "lmcache-kserve.networkPolicy.backendClient" $context -}}
+{{- include "lmcache-kserve.networkPolicy.dns" . }}
+{{- if eq .component $client }}
+{{- with include "lmcache-kserve.backend.ask" (list $context "ports") | fromYamlArray }}
+- ports:
+    {{- include "lmcache-kserve.workload.policyPorts" . | nindent 4 }}
+  {{- if include "lmcache-kserve.backend.deployed" $context }}
+  to:
+    {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" $context "component" "remote-backend") | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- else }}
+- ports:
+    - port: {{ int $context.Values.lmcache.multiprocess.port }}
+      protocol: TCP
+  to:
+    {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" $context "component" $client) | nindent 4 }}
+{{- end }}
+{{ toYaml $context.Values.networkPolicy.predictor.egress }}
+{{- end }}
