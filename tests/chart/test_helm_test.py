@@ -171,11 +171,6 @@ def test_only_what_the_release_can_do_is_expected(render: Render, values: dict[s
     assert argument(render, "--reuse", values) == reuse
 
 
-def test_the_test_counts_in_the_chunks_that_lmcache_uses(render: Render) -> None:
-    assert argument(render, "--chunk-size", {"lmcache": {"chunkSize": 128}}) == "128"
-    assert argument(render, "--chunk-size", {"lmcache": {"chunkSize": 128, "config": {"chunk_size": 64}}}) == "64"
-
-
 def test_prompts_know_the_longest_sequence_where_the_values_say(render: Render) -> None:
     assert argument(render, "--context", {"model": {"maxModelLen": 4096}}) == "4096"
     assert argument(render, "--context") is None

@@ -198,9 +198,10 @@ lmcache.hashSeed: {{ include "lmcache-kserve.string" $lmcache.hashSeed }} is mor
 {{- if and $lmcache.keySalt (ne (include "lmcache-kserve.string" $lmcache.hashSeed) "") }}
 lmcache.keySalt: is mixed into the computed seed, which lmcache.hashSeed replaces; keep one
 {{- end }}
-{{- $chunk := get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default (ternary $lmcache.chunkSize 0 $lmcache.enabled) | int -}}
-{{- if and .Values.model.maxModelLen (lt (int .Values.model.maxModelLen) $chunk) }}
-lmcache.chunkSize: no prompt is as long as a chunk of {{ $chunk }} tokens with model.maxModelLen {{ int .Values.model.maxModelLen }}, so nothing would be cached
+{{- $chunk := include "lmcache-kserve.lmcache.chunkSize" . | int -}}
+{{- $longest := int .Values.model.maxModelLen -}}
+{{- if and $lmcache.enabled $longest (lt $longest $chunk) }}
+{{ ternary "lmcache.config.chunk_size" "lmcache.chunkSize" (hasKey $lmcache.config "chunk_size") }}: no prompt is as long as a chunk of {{ $chunk }} tokens with model.maxModelLen {{ $longest }}, so nothing would be cached
 {{- end }}
 {{- end }}
 

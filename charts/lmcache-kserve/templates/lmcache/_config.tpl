@@ -24,6 +24,21 @@ Output: JSON dict; empty when LMCache is off or runs as a server, which takes ar
 {{- end }}
 
 {{/*
+Chunk size that LMCache uses, in tokens. Its server is told lmcache.chunkSize; in mode in-process the environment wins over
+the configuration, and 256 is LMCache's own default. Without LMCache the size still measures the prompts of `helm test`.
+*/}}
+{{- define "lmcache-kserve.lmcache.chunkSize" -}}
+{{- $size := .Values.lmcache.chunkSize -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . -}}
+  {{- $size = get (include "lmcache-kserve.lmcache.config" . | fromJson) "chunk_size" | default 256 -}}
+  {{- range .Values.predictor.env -}}
+    {{- if eq .name "LMCACHE_CHUNK_SIZE" }}{{ $size = default $size .value }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- int $size -}}
+{{- end }}
+
+{{/*
 LMCache release in the predictor's image: the user's word, what Chart.yaml says of its own images, or for another image the
 release that the chart was tested with.
 */}}

@@ -79,7 +79,7 @@ kv_connector_extra_config:
       (printf "--port=%d" (int $mode.port))
       "--http-host=127.0.0.1"
       (printf "--http-port=%d" (int $mode.httpPort))
-      (printf "--chunk-size=%d" (int .Values.lmcache.chunkSize))
+      (printf "--chunk-size=%s" (include "lmcache-kserve.lmcache.chunkSize" .))
       (printf "--hash-algorithm=%s" .Values.lmcache.hashAlgorithm)
       (printf "--l1-size-gb=%s" (include "lmcache-kserve.number" $mode.l1.sizeGB))
       (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)

@@ -42,7 +42,7 @@ own
       (printf "--openai-path=%s" (include "lmcache-kserve.predictor.openaiPath" .))
       (printf "--reuse=%s" (include "lmcache-kserve.tests.reuse" .))
       (printf "--backend=%s" .Values.remoteBackend.type)
-      (printf "--chunk-size=%d" (get $config "chunk_size" | default .Values.lmcache.chunkSize | int))
+      (printf "--chunk-size=%s" (include "lmcache-kserve.lmcache.chunkSize" .))
       (printf "--chunks=%d" (int $tests.promptChunks))
       (printf "--pairs=%d" (int $tests.pairs))
       (printf "--timeout=%d" (int $tests.timeoutSeconds)) -}}
