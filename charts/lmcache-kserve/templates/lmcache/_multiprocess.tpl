@@ -128,11 +128,7 @@ Output: YAML dict.
 {{- define "lmcache-kserve.multiprocess.container" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
 name: lmcache-server
-{{- if $mode.image.repository }}
-image: {{ include "lmcache-kserve.image" $mode.image }}
-{{- else }}
-image: {{ include "lmcache-kserve.images.predictor" . }}
-{{- end }}
+image: {{ include "lmcache-kserve.images.orPredictor" (dict "context" . "image" $mode.image) }}
 imagePullPolicy: {{ $mode.image.pullPolicy }}
 command:
   - python3
@@ -210,89 +206,5 @@ volumeMounts:
 {{- if include "lmcache-kserve.multiprocess.sidecar" . }}
 - {{- include "lmcache-kserve.multiprocess.container" . | nindent 2 }}
   restartPolicy: Always
-{{- end }}
-{{- end }}
-
-{{- define "lmcache-kserve.validate.multiprocess" -}}
-{{- if include "lmcache-kserve.multiprocess" . }}
-{{- $mode := .Values.lmcache.multiprocess -}}
-{{- $at := "lmcache.multiprocess" -}}
-{{- if and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.predictor.knative" .) }}
-{{ $at }}.placement: sidecar works in Standard mode only, because Knative refuses init containers; use daemonset
-{{- end }}
-{{- if .Values.lmcache.config }}
-lmcache.config: is the configuration of mode in-process; use {{ $at }}.extraArgs, the arguments of `lmcache server`
-{{- end }}
-{{- if .Values.lmcache.localDisk.enabled }}
-lmcache.localDisk.enabled: works with lmcache.mode in-process only
-{{- end }}
-{{- if .Values.lmcache.adaptersByTag }}
-lmcache.adaptersByTag: works with lmcache.mode in-process only; serve each adapter merged into its model
-{{- end }}
-{{- if ne .Values.lmcache.serde "naive" }}
-lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process only; use naive
-{{- end }}
-{{- if and (or $mode.image.tag $mode.image.digest) (not $mode.image.repository) }}
-{{ $at }}.image.repository: is required when its tag or digest is set
-{{- end }}
-{{- if and $mode.image.repository (not (or $mode.image.tag $mode.image.digest)) }}
-{{ $at }}.image.tag: is required with {{ $at }}.image.repository, unless digest is set
-{{- end }}
-{{- $taken := dict (toString (int .Values.runtime.port)) "runtime.port" -}}
-{{- if include "lmcache-kserve.multiprocess.daemonset" . }}{{ $taken = dict }}{{ end -}}
-{{- range $key, $port := dict "port" $mode.port "httpPort" $mode.httpPort "metrics.port" $mode.metrics.port }}
-{{- with get $taken (toString (int $port)) }}
-{{ $at }}.{{ $key }}: {{ int $port }} is {{ . }} too, and both listen in one pod
-{{- end }}
-{{- $_ := set $taken (toString (int $port)) (printf "%s.%s" $at $key) }}
-{{- end }}
-{{- $limit := dig "limits" "memory" "" $mode.resources -}}
-{{- $bytes := include "lmcache-kserve.bytes" $limit | float64 -}}
-{{- $size := include "lmcache-kserve.number" $mode.l1.sizeGB | float64 -}}
-{{- if not $limit }}
-{{ $at }}.resources.limits.memory: is needed, so that the server is bounded by more than the node
-{{- else if lt $bytes (mulf (addf $size 2.0) 1073741824.0) }}
-{{ $at }}.resources.limits.memory: {{ $limit }} does not hold {{ $at }}.l1.sizeGB {{ toJson $mode.l1.sizeGB }} GiB and 2 GiB for the server itself
-{{- end }}
-{{- if le (int $mode.mqTimeoutSeconds) (mul 2 (int $mode.heartbeatSeconds)) }}
-{{ $at }}.mqTimeoutSeconds: {{ int $mode.mqTimeoutSeconds }} must be more than twice {{ $at }}.heartbeatSeconds, {{ int $mode.heartbeatSeconds }}: a dead server is noticed by its missing answers to pings first
-{{- end }}
-{{- if and (eq $mode.transferMode "lmcache_driven") (eq (int .Values.predictor.gpu.count) 0) }}
-{{ $at }}.transferMode: lmcache_driven reads GPU memory, but predictor.gpu.count is 0; use engine_driven
-{{- end }}
-{{- if include "lmcache-kserve.multiprocess.sharesGpu" . }}
-{{- if not (hasPrefix "nvidia.com/" .Values.predictor.gpu.resourceName) }}
-{{ $at }}.transferMode: a server reads the memory of NVIDIA's GPUs only, not of {{ .Values.predictor.gpu.resourceName }}; use engine_driven
-{{- end }}
-{{- if and (eq $mode.placement "daemonset") (kindIs "bool" $mode.isolatedIpc) (not $mode.isolatedIpc) (not $mode.hostSharedMemory) }}
-{{ $at }}.isolatedIpc: false needs {{ $at }}.hostSharedMemory with placement daemonset: different pods share no memory
-{{- end }}
-{{- end }}
-{{- if and $mode.hostSharedMemory (eq $mode.placement "sidecar") }}
-{{ $at }}.hostSharedMemory: is for placement daemonset; containers of one pod share memory anyway
-{{- end }}
-{{- range $index, $argument := $mode.extraArgs }}
-{{- $option := regexFind "^--[A-Za-z0-9_-]+" $argument | replace "_" "-" }}
-{{- with get (dict
-      "--host" "lmcache.multiprocess.placement" "--port" "lmcache.multiprocess.port"
-      "--http-host" "lmcache.multiprocess.metrics" "--http-port" "lmcache.multiprocess.httpPort"
-      "--chunk-size" "lmcache.chunkSize" "--hash-algorithm" "lmcache.hashAlgorithm" "--l1-size-gb" "lmcache.multiprocess.l1.sizeGB"
-      "--eviction-policy" "lmcache.multiprocess.l1.evictionPolicy"
-      "--supported-transfer-mode" "lmcache.multiprocess.transferMode"
-      "--max-workers" "lmcache.multiprocess.workers" "--isolated-ipc" "lmcache.multiprocess.isolatedIpc") $option }}
-{{ $at }}.extraArgs[{{ $index }}]: {{ $option }} is set through {{ . }}
-{{- end }}
-{{- if eq $option "--run-script-api-enabled" }}
-{{ $at }}.extraArgs[{{ $index }}]: {{ $option }} lets whoever reaches the server run code in it
-{{- end }}
-{{- end }}
-{{- range $index, $variable := $mode.env }}
-{{- if has $variable.name (list "LMCACHE_RESP_USERNAME" "LMCACHE_RESP_PASSWORD") }}
-{{ $at }}.env[{{ $index }}] ({{ $variable.name }}): is set by the chart, from remoteBackend
-{{- end }}
-{{- end }}
-{{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.ask" (list . "l2Adapter"))) }}
-remoteBackend.type: {{ .Values.remoteBackend.type }} has no adapter in lmcache.mode multiprocess; use redis, valkey, redis-sentinel, filesystem or s3, or lmcache.mode in-process
-{{- end }}
 {{- end }}
 {{- end }}

@@ -1,0 +1,168 @@
+{{/*
+Rules for the values of what serves the model: kserve, model, huggingFace, runtime and predictor.
+*/}}
+
+{{- define "lmcache-kserve.validate.inference" -}}
+{{- range list "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" }}
+{{- include (printf "lmcache-kserve.validate.%s" .) $ }}
+{{- end }}
+{{- end }}
+
+{{/* KServe runs these texts as a Go template. Input: dict "path" "model.id" "text" "...". */}}
+{{- define "lmcache-kserve.validate.noTemplate" -}}
+{{- if contains "{{" .text }}
+{{ .path }}: contains {{ "{{" | quote }}, which KServe runs as a template; put the text into a file, for example in predictor.volumes
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.kserve" -}}
+{{- $version := .Values.kserve.version -}}
+{{- $oldest := index .Chart.Annotations "lmcache-kserve/oldest-kserve" -}}
+{{- if semverCompare (printf "<%s-0" $oldest) $version }}
+kserve.version: {{ $version }} is older than {{ $oldest }}, the first release with LMCache in its images
+{{- end }}
+{{- range $key, $value := dict
+      "serving.kserve.io/deploymentMode" "kserve.deploymentMode"
+      "serving.kserve.io/autoscalerClass" "predictor.autoscaling.class"
+      "lmcache-kserve/remote-backend" "remoteBackend.type"
+      "lmcache-kserve/mode" "lmcache.mode" }}
+{{- if hasKey $.Values.kserve.annotations $key }}
+kserve.annotations: {{ $key }} is set through {{ $value }}
+{{- end }}
+{{- end }}
+{{- include "lmcache-kserve.validate.labels" (dict "path" "kserve.labels" "labels" .Values.kserve.labels) }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.model" -}}
+{{- $lmcache := .Values.lmcache -}}
+{{- $inProcess := include "lmcache-kserve.lmcache.inProcess" . -}}
+{{- range $index, $argument := .Values.model.extraArgs }}
+{{- $at := printf "model.extraArgs[%d]" $index }}
+{{- $option := regexFind "^--[A-Za-z0-9_-]+" $argument | replace "_" "-" }}
+{{- include "lmcache-kserve.validate.noTemplate" (dict "path" $at "text" $argument) }}
+{{- if and $lmcache.enabled (eq $option "--kv-transfer-config") }}
+{{ $at }}: {{ $option }} is set through lmcache.kvRole, lmcache.kvLoadFailurePolicy and lmcache.kvTransferConfig
+{{- end }}
+{{- if and $lmcache.enabled (hasPrefix "--kv-offloading-" $option) }}
+{{ $at }}: {{ $option }} starts another KV-cache connector beside LMCache; remove it or set lmcache.enabled to false
+{{- end }}
+{{- if and $inProcess (eq $option "--no-disable-hybrid-kv-cache-manager") }}
+{{ $at }}: LMCache's in-process connector does not work with hybrid memory; remove {{ $option }} or use lmcache.mode multiprocess
+{{- end }}
+{{- $adapters := has $option (list "--enable-lora" "--lora-modules" "--default-mm-loras") }}
+{{- if and $lmcache.enabled $adapters (not $lmcache.adaptersByTag) }}
+{{ $at }}: LMCache would answer a request for one adapter of {{ $option }} with another's prefix; serve merged models or set lmcache.adaptersByTag
+{{- end }}
+{{- with get (dict
+      "--port" "runtime.port" "--http-port" "runtime.port"
+      "--model" "model.id" "--model-id" "model.id" "--model-dir" "model.storageUri"
+      "--served-model-name" "model.name" "--model-name" "model.name"
+      "--max-model-len" "model.maxModelLen" "--tensor-parallel-size" "runtime.tensorParallelSize"
+      "--enable-prefix-caching" "runtime.prefixCaching" "--no-enable-prefix-caching" "runtime.prefixCaching") $option }}
+{{ $at }}: {{ $option }} is set through {{ . }}
+{{- end }}
+{{- end }}
+{{- range $path, $text := dict "model.id" .Values.model.id "model.storageUri" .Values.model.storageUri }}
+{{- include "lmcache-kserve.validate.noTemplate" (dict "path" $path "text" $text) }}
+{{- end }}
+{{- if and .Values.model.hybridMemory $inProcess }}
+model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work with hybrid memory; use multiprocess
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.runtime" -}}
+{{- $runtime := .Values.runtime -}}
+{{- $gpus := int .Values.predictor.gpu.count -}}
+{{- include "lmcache-kserve.images.problems" (dict "path" "runtime.image" "image" $runtime.image) }}
+{{- if not (or $runtime.image.repository (gt $gpus 0)) }}
+runtime.image.repository: the default image needs a GPU, but predictor.gpu.count is 0; name an image for CPUs, as values/cpu.yaml does
+{{- end }}
+{{- range $index, $word := $runtime.command }}
+{{- include "lmcache-kserve.validate.noTemplate" (dict "path" (printf "runtime.command[%d]" $index) "text" $word) }}
+{{- end }}
+{{- with $runtime.tensorParallelSize }}
+{{- if and (eq $runtime.server "huggingfaceserver") (ne (int .) (max 1 $gpus | int)) }}
+runtime.tensorParallelSize: huggingfaceserver always uses all {{ $gpus }} GPUs of predictor.gpu.count; leave it empty or use runtime.server vllm
+{{- else if and (gt $gpus 0) (gt (int .) $gpus) }}
+runtime.tensorParallelSize: {{ int . }} workers need as many GPUs, but predictor.gpu.count is {{ $gpus }}
+{{- end }}
+{{- end }}
+{{- if and $runtime.home.existingClaim $runtime.home.sizeLimit }}
+runtime.home.sizeLimit: limits the emptyDir, which runtime.home.existingClaim replaces; keep one
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.predictor" -}}
+{{- $predictor := .Values.predictor -}}
+{{- $settings := dict -}}
+{{- if include "lmcache-kserve.lmcache.configMap" . }}{{ $settings = include "lmcache-kserve.lmcache.config" . | fromJson }}{{ end -}}
+{{- $owned := list -}}
+{{- if include "lmcache-kserve.predictor.credentials" . }}
+{{- $owned = list "LMCACHE_REMOTE_URL" "REMOTE_BACKEND_URL" "REMOTE_BACKEND_USERNAME" "REMOTE_BACKEND_PASSWORD" "LAUNCHER_REDACT" -}}
+{{- end -}}
+{{- range $index, $variable := $predictor.env }}
+{{- $at := printf "predictor.env[%d] (%s)" $index $variable.name }}
+{{- $text := include "lmcache-kserve.string" $variable.value }}
+{{- $key := trimPrefix "LMCACHE_" $variable.name | lower }}
+{{- if kindIs "bool" $variable.value }}
+{{ $at }}: its value is the Boolean {{ $variable.value }}; quote it, so that the container gets the text that you mean
+{{- end }}
+{{- include "lmcache-kserve.validate.noTemplate" (dict "path" $at "text" $text) }}
+{{- if eq $variable.name "PYTHONPATH" }}
+{{ $at }}: KServe refuses PYTHONPATH
+{{- end }}
+{{- if and (hasKey $variable "value") (hasKey $variable "valueFrom") }}
+{{ $at }}: has both value and valueFrom; keep one
+{{- end }}
+{{- if and (hasPrefix "LMCACHE_" $variable.name) (hasKey $settings $key) }}
+{{ $at }}: would override {{ $key }} of the configuration file; set it through lmcache.config.{{ $key }}
+{{- end }}
+{{- if has $variable.name $owned }}
+{{ $at }}: is set by the chart, from remoteBackend
+{{- end }}
+{{- end }}
+{{- range $kind, $amounts := dict "requests" $predictor.resources.requests "limits" $predictor.resources.limits }}
+{{- if hasKey $amounts $predictor.gpu.resourceName }}
+predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set through predictor.gpu.count
+{{- end }}
+{{- end }}
+{{- include "lmcache-kserve.validate.labels" (dict "path" "predictor.podLabels" "labels" $predictor.podLabels) }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.autoscaling" -}}
+{{- $scaling := .Values.predictor.autoscaling -}}
+{{- $at := "predictor.autoscaling" -}}
+{{- if $scaling.enabled }}
+{{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}
+{{ $at }}.minReplicas: {{ int $scaling.minReplicas }} is more than {{ $at }}.maxReplicas, {{ int $scaling.maxReplicas }}
+{{- end }}
+{{- if include "lmcache-kserve.predictor.knative" . }}
+{{- if ne $scaling.class "hpa" }}
+{{ $at }}.class: {{ $scaling.class }} works in Standard mode only; Knative scales itself
+{{- end }}
+{{- if or $scaling.metrics $scaling.behavior }}
+{{ $at }}.metrics, behavior: work in Standard mode only; with Knative use scaleMetric and scaleTarget
+{{- end }}
+{{- else }}
+{{- if has $scaling.scaleMetric (list "concurrency" "rps") }}
+{{ $at }}.scaleMetric: {{ $scaling.scaleMetric }} works with kserve.deploymentMode Knative only
+{{- end }}
+{{- if and (eq (int $scaling.minReplicas) 0) (eq $scaling.class "hpa") }}
+{{ $at }}.minReplicas: 0 needs {{ $at }}.class keda, or kserve.deploymentMode Knative
+{{- end }}
+{{- if ne $scaling.class "keda" }}
+{{- range $index, $metric := $scaling.metrics }}
+{{- if ne $metric.type "Resource" }}
+{{ $at }}.metrics[{{ $index }}]: type {{ $metric.type }} needs {{ $at }}.class keda
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.huggingFace" -}}
+{{- if and .Values.huggingFace.token .Values.huggingFace.existingSecret }}
+huggingFace.token: and huggingFace.existingSecret exclude each other; keep one
+{{- end }}
+{{- end }}

@@ -1,0 +1,173 @@
+{{/*
+Rules for the values of LMCache: lmcache, in both modes.
+*/}}
+
+{{- define "lmcache-kserve.validate.lmcache" -}}
+{{- range list "engine" "configuration" "memory" "disk" "multiprocess" }}
+{{- include (printf "lmcache-kserve.validate.lmcache.%s" .) $ }}
+{{- end }}
+{{- end }}
+
+{{/* What LMCache and the engine have to agree on. */}}
+{{- define "lmcache-kserve.validate.lmcache.engine" -}}
+{{- $lmcache := .Values.lmcache -}}
+{{- if and (not $lmcache.enabled) (ne .Values.remoteBackend.type "none") }}
+remoteBackend.type: {{ .Values.remoteBackend.type }} is used by LMCache only; with lmcache.enabled false it must be none
+{{- end }}
+{{- if and $lmcache.enabled (eq $lmcache.serde "cachegen") (eq (int .Values.predictor.gpu.count) 0) }}
+lmcache.serde: cachegen compresses on the GPU, but predictor.gpu.count is 0; use naive
+{{- end }}
+{{- $seed := include "lmcache-kserve.string" $lmcache.hashSeed }}
+{{- if gt (int64 $seed) 4294967295 }}
+lmcache.hashSeed: {{ $seed }} is more than 4294967295, the most that Python takes
+{{- end }}
+{{- if and $lmcache.keySalt (ne $seed "") }}
+lmcache.keySalt: is part of the computed seed, which lmcache.hashSeed replaces; keep one
+{{- end }}
+{{- $chunk := include "lmcache-kserve.lmcache.chunkSize" . | int -}}
+{{- $longest := int .Values.model.maxModelLen -}}
+{{- if and $lmcache.enabled $longest (lt $longest $chunk) }}
+{{- $value := ternary "lmcache.config.chunk_size" "lmcache.chunkSize" (hasKey $lmcache.config "chunk_size") }}
+{{ $value }}: a chunk of {{ $chunk }} tokens is longer than any prompt with model.maxModelLen {{ $longest }}, so nothing would be cached
+{{- end }}
+{{- end }}
+
+{{/* The user's own settings of LMCache. */}}
+{{- define "lmcache-kserve.validate.lmcache.configuration" -}}
+{{- $config := .Values.lmcache.config -}}
+{{- range $key, $value := $config }}
+{{- if and (kindIs "string" $value) (has (lower (toString $value)) (list "yes" "no" "on" "off" "y" "n")) }}
+lmcache.config.{{ $key }}: {{ $value | quote }} looks like a Boolean, but LMCache takes only true as true; write true or false
+{{- end }}
+{{- if regexMatch "://[^/@[:space:]]*:[^/@[:space:]]+@" (toJson $value) }}
+lmcache.config.{{ $key }}: has a URL with a password, which a ConfigMap and the log would show; use remoteBackend with auth.existingSecret
+{{- end }}
+{{- end }}
+{{- if and (ne .Values.remoteBackend.type "none") (hasKey $config "remote_url") }}
+lmcache.config.remote_url: is set through remoteBackend.type {{ .Values.remoteBackend.type }}; use its external.endpoint, or set the type to none
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.lmcache.memory" -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}
+{{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
+{{- $size := get $config "max_local_cpu_size" | default 0 -}}
+{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" . | int -}}
+{{- $limit := get .Values.predictor.resources.limits "memory" | default "" -}}
+{{- $bytes := include "lmcache-kserve.bytes" $limit | float64 -}}
+{{- if not (and (or (kindIs "float64" $size) (kindIs "int64" $size)) (gt (float64 $size) 0.0)) }}
+{{- $value := ternary "lmcache.config.max_local_cpu_size" "lmcache.localCpu.sizeGB" (hasKey .Values.lmcache.config "max_local_cpu_size") }}
+{{ $value }}: must be a number above zero, because disk and backend get their chunks from this memory
+{{- else if and $limit (eq $bytes 0.0) }}
+predictor.resources.limits.memory: {{ $limit | quote }} is not a quantity such as 24Gi
+{{- else if and $limit (le $bytes (mulf $size $workers 1073741824.0)) }}
+{{- $each := ternary "its worker" (printf "each of %d workers" $workers) (eq $workers 1) }}
+predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.sizeGB, {{ toJson $size }} GiB for {{ $each }}, and the server
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.lmcache.disk" -}}
+{{- $disk := .Values.lmcache.localDisk -}}
+{{- $at := "lmcache.localDisk" -}}
+{{- if include "lmcache-kserve.lmcache.disk" . }}
+{{- if le (include "lmcache-kserve.number" (default 0 $disk.sizeGB) | float64) 0.0 }}
+{{ $at }}.sizeGB: is required, above zero, when {{ $at }}.enabled is true; LMCache ignores a disk without a size
+{{- end }}
+{{- if eq $disk.volume.type "existingClaim" }}
+{{- if not $disk.volume.existingClaim }}
+{{ $at }}.volume.existingClaim: is required with {{ $at }}.volume.type existingClaim
+{{- end }}
+{{- $replicas := include "lmcache-kserve.predictor.maxReplicas" . | int }}
+{{- if gt $replicas 1 }}
+{{ $at }}.volume.existingClaim: {{ $replicas }} replicas would evict each other's files; use type ephemeral or emptyDir, or one replica
+{{- end }}
+{{- else if $disk.volume.existingClaim }}
+{{ $at }}.volume.existingClaim: is used with {{ $at }}.volume.type existingClaim only
+{{- end }}
+{{- if and (eq $disk.volume.type "ephemeral") (include "lmcache-kserve.predictor.knative" .) }}
+{{ $at }}.volume.type: ephemeral works in Standard mode only; Knative has no such volumes
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.lmcache.multiprocess" -}}
+{{- if include "lmcache-kserve.multiprocess" . }}
+{{- $mode := .Values.lmcache.multiprocess -}}
+{{- $at := "lmcache.multiprocess" -}}
+{{- if and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.predictor.knative" .) }}
+{{ $at }}.placement: sidecar works in Standard mode only, because Knative refuses init containers; use daemonset
+{{- end }}
+{{- if .Values.lmcache.config }}
+lmcache.config: is the configuration of mode in-process; use {{ $at }}.extraArgs, the arguments of `lmcache server`
+{{- end }}
+{{- if .Values.lmcache.localDisk.enabled }}
+lmcache.localDisk.enabled: works with lmcache.mode in-process only
+{{- end }}
+{{- if .Values.lmcache.adaptersByTag }}
+lmcache.adaptersByTag: works with lmcache.mode in-process only; serve each adapter merged into its model
+{{- end }}
+{{- if ne .Values.lmcache.serde "naive" }}
+lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process only; use naive
+{{- end }}
+{{- include "lmcache-kserve.images.problems" (dict "path" "lmcache.multiprocess.image" "image" $mode.image) }}
+{{- $taken := dict (toString (int .Values.runtime.port)) "runtime.port" -}}
+{{- if include "lmcache-kserve.multiprocess.daemonset" . }}{{ $taken = dict }}{{ end -}}
+{{- range $key, $port := dict "port" $mode.port "httpPort" $mode.httpPort "metrics.port" $mode.metrics.port }}
+{{- with get $taken (toString (int $port)) }}
+{{ $at }}.{{ $key }}: {{ int $port }} is {{ . }} too, and both listen in one pod
+{{- end }}
+{{- $_ := set $taken (toString (int $port)) (printf "%s.%s" $at $key) }}
+{{- end }}
+{{- $limit := dig "limits" "memory" "" $mode.resources -}}
+{{- $bytes := include "lmcache-kserve.bytes" $limit | float64 -}}
+{{- $size := include "lmcache-kserve.number" $mode.l1.sizeGB | float64 -}}
+{{- if not $limit }}
+{{ $at }}.resources.limits.memory: is needed, so that the server is bounded by more than the node
+{{- else if lt $bytes (mulf (addf $size 2.0) 1073741824.0) }}
+{{ $at }}.resources.limits.memory: {{ $limit }} does not hold {{ $at }}.l1.sizeGB {{ toJson $mode.l1.sizeGB }} GiB and 2 GiB for the server itself
+{{- end }}
+{{- if le (int $mode.mqTimeoutSeconds) (mul 2 (int $mode.heartbeatSeconds)) }}
+{{- $beat := int $mode.heartbeatSeconds }}
+{{ $at }}.mqTimeoutSeconds: {{ int $mode.mqTimeoutSeconds }} must be more than twice {{ $at }}.heartbeatSeconds, {{ $beat }}; pings notice a dead server first
+{{- end }}
+{{- if and (eq $mode.transferMode "lmcache_driven") (eq (int .Values.predictor.gpu.count) 0) }}
+{{ $at }}.transferMode: lmcache_driven reads GPU memory, but predictor.gpu.count is 0; use engine_driven
+{{- end }}
+{{- if include "lmcache-kserve.multiprocess.sharesGpu" . }}
+{{- if not (hasPrefix "nvidia.com/" .Values.predictor.gpu.resourceName) }}
+{{ $at }}.transferMode: a server reads the memory of NVIDIA's GPUs only, not of {{ .Values.predictor.gpu.resourceName }}; use engine_driven
+{{- end }}
+{{- if and (eq $mode.placement "daemonset") (kindIs "bool" $mode.isolatedIpc) (not $mode.isolatedIpc) (not $mode.hostSharedMemory) }}
+{{ $at }}.isolatedIpc: false needs {{ $at }}.hostSharedMemory with placement daemonset: different pods share no memory
+{{- end }}
+{{- end }}
+{{- if and $mode.hostSharedMemory (eq $mode.placement "sidecar") }}
+{{ $at }}.hostSharedMemory: is for placement daemonset; containers of one pod share memory anyway
+{{- end }}
+{{- range $index, $argument := $mode.extraArgs }}
+{{- $option := regexFind "^--[A-Za-z0-9_-]+" $argument | replace "_" "-" }}
+{{- with get (dict
+      "--host" "lmcache.multiprocess.placement" "--port" "lmcache.multiprocess.port"
+      "--http-host" "lmcache.multiprocess.metrics" "--http-port" "lmcache.multiprocess.httpPort"
+      "--chunk-size" "lmcache.chunkSize" "--hash-algorithm" "lmcache.hashAlgorithm" "--l1-size-gb" "lmcache.multiprocess.l1.sizeGB"
+      "--eviction-policy" "lmcache.multiprocess.l1.evictionPolicy"
+      "--supported-transfer-mode" "lmcache.multiprocess.transferMode"
+      "--max-workers" "lmcache.multiprocess.workers" "--isolated-ipc" "lmcache.multiprocess.isolatedIpc") $option }}
+{{ $at }}.extraArgs[{{ $index }}]: {{ $option }} is set through {{ . }}
+{{- end }}
+{{- if eq $option "--run-script-api-enabled" }}
+{{ $at }}.extraArgs[{{ $index }}]: {{ $option }} lets whoever reaches the server run code in it
+{{- end }}
+{{- end }}
+{{- range $index, $variable := $mode.env }}
+{{- if has $variable.name (list "LMCACHE_RESP_USERNAME" "LMCACHE_RESP_PASSWORD") }}
+{{ $at }}.env[{{ $index }}] ({{ $variable.name }}): is set by the chart, from remoteBackend
+{{- end }}
+{{- end }}
+{{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.ask" (list . "l2Adapter"))) }}
+{{- $type := .Values.remoteBackend.type }}
+remoteBackend.type: {{ $type }} has no adapter in lmcache.mode multiprocess; use redis, valkey, redis-sentinel, filesystem or s3, or mode in-process
+{{- end }}
+{{- end }}
+{{- end }}
