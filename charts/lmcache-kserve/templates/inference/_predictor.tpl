@@ -39,7 +39,8 @@ the InferenceService wins.
 
 {{/* Whether files/launcher.py starts the server. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.predictor.launched" -}}
-{{- if or (include "lmcache-kserve.predictor.credentials" .) (include "lmcache-kserve.lmcache.checked" .) (include "lmcache-kserve.lmcache.backendModule" .) }}true{{ end -}}
+{{- $credentials := include "lmcache-kserve.predictor.credentials" . -}}
+{{- if or $credentials (include "lmcache-kserve.lmcache.checked" .) (include "lmcache-kserve.lmcache.backendModule" .) }}true{{ end -}}
 {{- end }}
 
 {{/* The server's command, wrapped by the launcher where it is needed. Output: JSON list. */}}

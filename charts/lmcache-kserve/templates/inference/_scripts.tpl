@@ -3,6 +3,11 @@ Scripts that run in the release's pods: the launcher with the connectors of mode
 LMCache's server of mode multiprocess.
 */}}
 
+{{/* Name of the ConfigMap that holds them. */}}
+{{- define "lmcache-kserve.scripts.name" -}}
+{{- include "lmcache-kserve.names.of" (dict "context" . "suffix" "scripts") -}}
+{{- end }}
+
 {{- define "lmcache-kserve.scripts.path" -}}
 /etc/lmcache-kserve
 {{- end }}
@@ -58,7 +63,7 @@ wait_for_backend.py: |
 {{- if or (include "lmcache-kserve.predictor.launched" .) (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.multiprocess.sidecar" .) }}
 - name: scripts
   configMap:
-    name: {{ include "lmcache-kserve.names.of" (dict "context" . "suffix" "scripts") }}
+    name: {{ include "lmcache-kserve.scripts.name" . }}
 {{- end }}
 {{- end }}
 

@@ -66,7 +66,8 @@ Whether `extra_config` names what is known in the pod only: $(POD_NAME) and $(PO
 from the file as a whole. Output: "true" or nothing.
 */}}
 {{- define "lmcache-kserve.lmcache.namesPod" -}}
-{{- if regexMatch `\$\((POD_NAME|POD_IP)\)|%REMOTE_BACKEND_(USERNAME|PASSWORD)%` (get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson) }}true{{ end -}}
+{{- $settings := get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson -}}
+{{- if regexMatch `\$\((POD_NAME|POD_IP)\)|%REMOTE_BACKEND_(USERNAME|PASSWORD)%` $settings }}true{{ end -}}
 {{- end }}
 
 {{/* What stands in the file. Output: JSON dict. */}}
@@ -209,8 +210,9 @@ Input: dict "context" $ "factor" 1.0.
 */}}
 {{- define "lmcache-kserve.lmcache.diskSize" -}}
 {{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" .context | int -}}
+{{- $size := include "lmcache-kserve.number" (default 0 .context.Values.lmcache.localDisk.sizeGB) | float64 -}}
 {{- /* Rounded first, so that 10 x 1.1 is 11 and not 12. */ -}}
-{{- printf "%dGi" (mulf (include "lmcache-kserve.number" (default 0 .context.Values.lmcache.localDisk.sizeGB) | float64) $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
+{{- printf "%dGi" (mulf $size $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
 {{- end }}
 
 {{/* Ephemeral storage that the disk tier takes from the node. Output: quantity or nothing. */}}
