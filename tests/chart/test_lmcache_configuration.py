@@ -210,3 +210,21 @@ def test_the_staging_memory_stays_when_the_cpu_tier_is_off(render: Render) -> No
     configuration = lmcache_file(render({"lmcache": {"localCpu": {"enabled": False}}}))
     assert configuration["local_cpu"] is False
     assert configuration["max_local_cpu_size"] > 0
+
+
+@pytest.mark.parametrize("size", ["0.5", "2.25", "3"])
+def test_a_size_with_a_fraction_can_be_set_on_the_command_line(render: Render, size: str) -> None:
+    # Helm's --set makes text of a number with a fraction.
+    manifests = render(set_values=[f"lmcache.localCpu.sizeGB={size}"])
+    assert lmcache_file(manifests)["max_local_cpu_size"] == float(size)
+
+
+def test_the_disk_of_all_workers_is_requested_and_its_volume_is_a_tenth_larger(render: Render) -> None:
+    values = {
+        "predictor": {"gpu": {"count": 2}},
+        "lmcache": {"localDisk": {"enabled": True, "sizeGB": 10}},
+    }
+    spec = pod(render(values)).spec
+    (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "lmcache-disk")
+    assert volume["emptyDir"]["sizeLimit"] == "22Gi"
+    assert pod(render(values)).container["resources"]["requests"]["ephemeral-storage"] == "20Gi"

@@ -1,0 +1,11 @@
+"""Values that cannot work, one table for each folder of rules; the chart refuses each by its own sentence."""
+
+from problems.case import Problem
+from problems.inference import INFERENCE
+from problems.lmcache import LMCACHE
+from problems.resp import RESP
+from problems.stores import STORES
+
+__all__ = ["PROBLEMS", "Problem"]
+
+PROBLEMS = INFERENCE | LMCACHE | RESP | STORES

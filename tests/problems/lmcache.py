@@ -1,0 +1,133 @@
+"""Values of LMCache that cannot work, in both modes."""
+
+from typing import Any
+
+from rendering import remote_backend
+
+from problems.case import CPU_IMAGE, KNATIVE, SECRET, Problem, problem
+
+IN_PROCESS = {
+    "a backend without LMCache": problem("remoteBackend.type", "lmcache.enabled", lmcache={"enabled": False}),
+    "compression on the GPU without one": problem(
+        "lmcache.serde",
+        lmcache={"serde": "cachegen"},
+        predictor={"gpu": {"count": 0}},
+        runtime={"image": CPU_IMAGE},
+    ),
+    "a chunk longer than any prompt": problem(
+        "lmcache.chunkSize", "model.maxModelLen", model={"maxModelLen": 100}, lmcache={"chunkSize": 256}
+    ),
+    "a word for a Boolean in the configuration": problem(
+        "lmcache.config.use_layerwise", lmcache={"config": {"use_layerwise": "on"}}
+    ),
+    "a password in the configuration": problem(
+        "lmcache.config.lookup_url", lmcache={"config": {"lookup_url": "redis://a:b@c"}}
+    ),
+    "a seed that Python does not take": problem("lmcache.hashSeed", lmcache={"hashSeed": "4294967296"}),
+    "a salt without a computed seed": problem(
+        "lmcache.keySalt", "lmcache.hashSeed", lmcache={"hashSeed": 0, "keySalt": "a"}
+    ),
+    "two remote URLs": problem("lmcache.config.remote_url", lmcache={"config": {"remote_url": "redis://a"}}),
+    "no memory to stage chunks in": problem(
+        "lmcache.config.max_local_cpu_size", lmcache={"config": {"max_local_cpu_size": 0}}
+    ),
+    "a memory limit that is no quantity": problem(
+        "predictor.resources.limits.memory", predictor={"resources": {"limits": {"memory": "lots"}}}
+    ),
+    "memory limit below the CPU tier of one worker": problem(
+        "predictor.resources.limits.memory",
+        "lmcache.localCpu.sizeGB",
+        predictor={"resources": {"limits": {"memory": "4Gi"}}},
+    ),
+    "memory limit below the CPU tier of every worker": problem(
+        "predictor.resources.limits.memory",
+        "lmcache.localCpu.sizeGB",
+        predictor={"gpu": {"count": 4}, "resources": {"limits": {"memory": "19Gi"}}},
+    ),
+    "disk tier without a size": problem("lmcache.localDisk.sizeGB", lmcache={"localDisk": {"enabled": True}}),
+    "disk tier on a claim without a name": problem(
+        "lmcache.localDisk.volume.existingClaim",
+        lmcache={"localDisk": {"enabled": True, "sizeGB": 1, "volume": {"type": "existingClaim"}}},
+        predictor={"replicas": 1},
+    ),
+    "disk tier of two replicas on one claim": problem(
+        "lmcache.localDisk.volume.existingClaim",
+        lmcache={
+            "localDisk": {"enabled": True, "sizeGB": 1, "volume": {"type": "existingClaim", "existingClaim": "a"}}
+        },
+    ),
+    "a claim that the disk tier does not use": problem(
+        "lmcache.localDisk.volume.existingClaim",
+        lmcache={"localDisk": {"enabled": True, "sizeGB": 1, "volume": {"existingClaim": "a"}}},
+    ),
+    "disk tier on a claim of each pod in Knative": problem(
+        "lmcache.localDisk.volume.type",
+        lmcache={"localDisk": {"enabled": True, "sizeGB": 1, "volume": {"type": "ephemeral"}}},
+        **KNATIVE,
+    ),
+}
+
+
+def multiprocess(
+    *named: str, values: dict[str, Any] | None = None, lmcache: dict[str, Any] | None = None, **mode: Any
+) -> Problem:
+    """A problem of mode multiprocess; names that start with a dot are below its values."""
+    paths = (f"lmcache.multiprocess{name}" if name.startswith(".") else name for name in named)
+    return problem(*paths, lmcache={"mode": "multiprocess", "multiprocess": mode, **(lmcache or {})}, **(values or {}))
+
+
+CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}}
+
+MULTIPROCESS = {
+    "a sidecar in Knative": multiprocess(".placement", values=KNATIVE),
+    "the other mode's configuration": multiprocess("lmcache.config", ".extraArgs", lmcache={"config": {"a": 1}}),
+    "the other mode's disk tier": multiprocess(
+        "lmcache.localDisk.enabled", "lmcache.mode", lmcache={"localDisk": {"enabled": True, "sizeGB": 1}}
+    ),
+    "the other mode's tags": multiprocess("lmcache.adaptersByTag", lmcache={"adaptersByTag": True}),
+    "the other mode's compression": multiprocess("lmcache.serde", lmcache={"serde": "cachegen"}),
+    "a tag of the server without a repository": multiprocess(".image.repository", image={"tag": "1"}),
+    "a repository of the server without a tag": multiprocess(".image.tag", image={"repository": "example.com/a"}),
+    "a port that the engine has": multiprocess(".port", "runtime.port", port=8080),
+    "one port for two": multiprocess(".port", "lmcache.multiprocess.httpPort", port=8081),
+    "a server without a memory limit": multiprocess(".resources.limits.memory", resources={"limits": {"memory": None}}),
+    "a memory limit below L1 and the server": multiprocess(
+        ".resources.limits.memory", "lmcache.multiprocess.l1.sizeGB", l1={"sizeGB": 7}
+    ),
+    "a dead server noticed too late": multiprocess(".mqTimeoutSeconds", ".heartbeatSeconds", heartbeatSeconds=15),
+    "a server that reads GPU memory without one": multiprocess(
+        ".transferMode", "predictor.gpu.count", transferMode="lmcache_driven", values=CPU
+    ),
+    "a server that reads the memory of other GPUs": multiprocess(
+        ".transferMode",
+        "amd.com/gpu",
+        values={"predictor": {"gpu": {"count": 1, "resourceName": "amd.com/gpu"}}},
+    ),
+    "pods that share no memory": multiprocess(
+        ".isolatedIpc", ".hostSharedMemory", placement="daemonset", isolatedIpc=False
+    ),
+    "the node's memory for a sidecar": multiprocess(".hostSharedMemory", hostSharedMemory=True),
+    "an argument that has a value of its own": multiprocess(
+        ".extraArgs[0]", "lmcache.multiprocess.l1.sizeGB", extraArgs=["--l1-size-gb=3"]
+    ),
+    "an argument that runs code": multiprocess(".extraArgs[0]", extraArgs=["--run-script-api-enabled"]),
+    "a variable that the backend sets": multiprocess(
+        ".env[0]", "remoteBackend", env=[{"name": "LMCACHE_RESP_PASSWORD", "value": "a"}]
+    ),
+    "a backend without an adapter": multiprocess(
+        "remoteBackend.type", "lmcache.mode", values={"remoteBackend": {"type": "lmcache-server"}}
+    ),
+} | {
+    f"{kind}: {what}": multiprocess(
+        f"remoteBackend.{kind}.external.{name}",
+        "lmcache.mode",
+        values=remote_backend(kind, deploy=False, external={"endpoint": "a:6379", **external}, auth=SECRET),
+    )
+    for kind in ("redis", "valkey")
+    for what, name, external in (
+        ("TLS for a client without", "tls.enabled", {"tls": {"enabled": True}}),
+        ("a database for a client without", "database", {"database": 1}),
+    )
+}
+
+LMCACHE = IN_PROCESS | MULTIPROCESS

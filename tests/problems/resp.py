@@ -1,0 +1,109 @@
+"""Values of the backends that speak Redis' protocol that cannot work: redis, valkey and redis-sentinel."""
+
+from typing import Any
+
+from rendering import remote_backend
+
+from problems.case import BACKENDS_IMAGE, SECRET, Problem, backend, labelled, with_image
+
+EXTERNAL: dict[str, Any] = {"deploy": False, "external": {"endpoint": "a:6379"}}
+SERVERS: dict[str, Any] = {"deploy": False, "external": {"servers": ["a:6379"]}}
+
+SERVER = {
+    f"{kind}: {what}": case
+    for kind in ("redis", "valkey")
+    for what, case in {
+        "external without an endpoint": backend(kind, "external.endpoint", deploy=False, auth=SECRET),
+        "external without a word about its password": backend(kind, "auth", **EXTERNAL),
+        "an endpoint although it is deployed": backend(
+            kind, "external.endpoint", "deploy", external={"endpoint": "a:6379"}
+        ),
+        "TLS although it is deployed": backend(kind, "external.tls.enabled", external={"tls": {"enabled": True}}),
+        "a database although it is deployed": backend(kind, "external.database", external={"database": 1}),
+        "a user name although it is deployed": backend(kind, "auth.username", auth={"username": "a"}),
+        "password and existingSecret together": backend(
+            kind, "auth.password", "auth.existingSecret", auth={"password": "a", **SECRET}
+        ),
+        "a password although there shall be none": backend(
+            kind, "auth.enabled", auth={"enabled": False, "password": "a"}
+        ),
+        "a password of two lines": backend(kind, "auth.password", auth={"password": "a\nb"}),
+        "an authority without TLS": backend(
+            kind,
+            "external.tls.caSecret",
+            deploy=False,
+            external={"endpoint": "a:6379", "tls": {"caSecret": "a"}},
+            auth=SECRET,
+        ),
+        "a certificate without TLS": backend(
+            kind,
+            "external.tls.clientSecret",
+            deploy=False,
+            external={"endpoint": "a:6379", "tls": {"clientSecret": "a"}},
+            auth=SECRET,
+        ),
+        "no bound": backend(kind, "resources.limits.memory", "maxmemory", resources={"limits": {"memory": None}}),
+        "a bound that is no quantity": backend(kind, "maxmemory", maxmemory="lots"),
+        "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
+        "a claim that it does not use": backend(
+            kind, "persistence.existingClaim", "persistence.enabled", persistence={"existingClaim": "a"}
+        ),
+    }.items()
+}
+
+GLIDE = labelled(
+    "valkey with glide",
+    {
+        "an LMCache without that client": Problem(
+            named=("remoteBackend.valkey.client", "lmcache.version"),
+            values={
+                **BACKENDS_IMAGE,
+                **remote_backend("valkey", client="glide"),
+                "lmcache": {"version": "0.4.4"},
+            },
+        ),
+        "an image without that client": backend("valkey", "client", client="glide"),
+        "an authority of one's own": with_image(
+            "valkey",
+            "client",
+            "external.tls.caSecret",
+            client="glide",
+            deploy=False,
+            external={"endpoint": "a:6379", "tls": {"enabled": True, "caSecret": "a"}},
+            auth=SECRET,
+        ),
+        "chunks that are not whole": Problem(
+            named=("lmcache.config.save_unfull_chunk", "remoteBackend.valkey.client"),
+            values={
+                **BACKENDS_IMAGE,
+                **remote_backend("valkey", client="glide"),
+                "lmcache": {"config": {"save_unfull_chunk": True}},
+            },
+        ),
+    },
+)
+
+SENTINEL = labelled(
+    "redis-sentinel",
+    {
+        "external without servers": backend("redis-sentinel", "external.servers", deploy=False, auth=SECRET),
+        "external without a word about its password": backend("redis-sentinel", "auth", **SERVERS),
+        "servers although it is deployed": backend(
+            "redis-sentinel", "external.servers", "deploy", external={"servers": ["a:6379"]}
+        ),
+        "Sentinels although it is deployed": backend(
+            "redis-sentinel", "external.sentinels", "deploy", external={"sentinels": ["a:26379"]}
+        ),
+        "TLS although it is deployed": backend(
+            "redis-sentinel", "external.tls.enabled", external={"tls": {"enabled": True}}
+        ),
+        "more votes than Sentinels": backend("redis-sentinel", "sentinel.quorum", sentinel={"quorum": 4}),
+        "an even number of Sentinels": backend("redis-sentinel", "sentinel.replicas", sentinel={"replicas": 4}),
+        "password and existingSecret together": backend(
+            "redis-sentinel", "auth.password", "auth.existingSecret", auth={"password": "a", **SECRET}
+        ),
+        "no bound": backend("redis-sentinel", "resources.limits.memory", resources={"limits": {"memory": None}}),
+    },
+)
+
+RESP = SERVER | GLIDE | SENTINEL
