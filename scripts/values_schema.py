@@ -1,15 +1,18 @@
-"""Write values.schema.json from values.yaml, so that the two cannot drift.
+"""Write values.schema.json and the chart's README from values.yaml, so that they cannot drift.
 
-    uv run scripts/values_schema.py            write it
-    uv run scripts/values_schema.py --check    fail when it is not what values.yaml says
+    uv run scripts/values_schema.py            write both
+    uv run scripts/values_schema.py --check    fail when a file is not what values.yaml says
 
 What a value may be follows from its default and its comments:
 
 - `# -- text` documents a value; a mapping with it is one value, open to any key (a Kubernetes blob).
 - a mapping with a plain comment is a section: its keys are the only ones that it may have.
 - `# @schema {...}`, above the text, adds to or replaces what the default implies, as JSON Schema in YAML's flow style.
+- `# -- (int) text` gives the type of a value that is empty by default, for the README's table.
 
 Values of earlier charts (files/moved-values.yaml) fit the schema too: the chart itself says what to do with them.
+
+README.md.gotmpl holds the README's prose. Its template calls are those of helm-docs, which writes the same file.
 """
 
 import argparse
@@ -26,8 +29,9 @@ import yaml
 CHART = Path(__file__).resolve().parent.parent / "charts" / "lmcache-kserve"
 DOCUMENTED = "-- "
 ANNOTATED = "@schema "
-# helm-docs: the type that its table shows for a value without a default.
-TYPE_HINT = re.compile(r"^\([a-z]+\) ")
+TYPE_HINT = re.compile(r"^\(([a-z]+)\) ")
+CALL = re.compile(r'{{ template "chart\.(\w+)" \. }}')
+TABLE_TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "string", "array": "list"}
 TYPES = {
     "tag:yaml.org,2002:bool": "boolean",
     "tag:yaml.org,2002:float": "number",
@@ -51,11 +55,33 @@ class Comment:
         text: what it says, in one line.
         documented: whether it is the documentation of a value (`# --`), not the heading of a section.
         schema: what `# @schema` adds.
+        type: the type that the comment names, as the README's table writes types; empty without one.
     """
 
     text: str
     documented: bool
     schema: Mapping[str, Any]
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the README's table.
+
+    Attributes:
+        key: path of the value, dotted.
+        type: its type, in the words of helm-docs.
+        default: its default, as JSON.
+        text: its documentation, in one line.
+    """
+
+    key: str
+    type: str
+    default: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"| {self.key} | {self.type} | `{self.default}` | {self.text} |"
 
 
 def generate(values: str) -> Schema:
@@ -67,11 +93,7 @@ def generate(values: str) -> Schema:
     Raises:
         ValuesError: a value lacks a description, or its annotation is no mapping.
     """
-    root = yaml.compose(values, Loader=yaml.SafeLoader)
-    if not isinstance(root, yaml.MappingNode):
-        raise ValuesError("values.yaml is no mapping")
-    lines = values.splitlines()
-    properties = dict(_properties(root, lines, path=()))
+    properties = dict(_properties(_root(values), values.splitlines(), path=()))
     # Helm adds it to the values of every chart that another one depends on.
     properties["global"] = {"description": "Values that Helm shares with a parent chart; not used.", "type": "object"}
     return {
@@ -125,6 +147,53 @@ def _section(description: str) -> Schema:
     return {"description": description, "type": "object", "additionalProperties": False, "properties": {}}
 
 
+def readme(template: str, values: str, chart: Mapping[str, Any]) -> str:
+    """Make the chart's README.
+
+    Args:
+        template: text of README.md.gotmpl.
+        values: text of values.yaml.
+        chart: Chart.yaml.
+
+    Raises:
+        ValuesError: a value lacks a description.
+    """
+    rows = [*map(str, _rows(_root(values), values.splitlines(), path=()))]
+    table = "\n".join(["| Key | Type | Default | Description |", "|-----|------|---------|-------------|", *rows])
+    parts = {
+        "header": f"# {chart['name']}",
+        "description": chart["description"],
+        "version": chart["version"],
+        "kubeVersion": chart["kubeVersion"],
+        "valuesTable": table,
+    }
+    return CALL.sub(lambda call: str(parts[call[1]]), template)
+
+
+def _root(values: str) -> yaml.MappingNode:
+    root = yaml.compose(values, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        raise ValuesError("values.yaml is not a mapping")
+    return root
+
+
+def _rows(node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ...]) -> Iterator[Row]:
+    for key, value in node.value:
+        where = (*path, key.value)
+        comment = _comment(lines, key.start_mark.line, where)
+        if isinstance(value, yaml.MappingNode) and not comment.documented:
+            yield from _rows(value, lines, path=where)
+            continue
+        default = yaml.safe_load(yaml.serialize(value))
+        kind = "object" if isinstance(value, yaml.MappingNode) else TABLE_TYPES.get(_type(value), "")
+        shown = "nil" if default is None else json.dumps(default, separators=(",", ":"), sort_keys=True)
+        yield Row(key=".".join(where), type=comment.type or kind, default=shown, text=comment.text)
+
+
+def _type(node: yaml.Node) -> str:
+    return "array" if isinstance(node, yaml.SequenceNode) else TYPES.get(node.tag, "")
+
+
 def _properties(node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ...]) -> Iterator[tuple[str, Schema]]:
     for key, value in node.value:
         where = (*path, key.value)
@@ -167,26 +236,35 @@ def _comment(lines: list[str], line: int, path: tuple[str, ...]) -> Comment:
         raise ValuesError(f"{'.'.join(path)}: `# @schema` is one mapping in one line")
     documented = words[0].startswith(DOCUMENTED)
     text = " ".join(words).removeprefix(DOCUMENTED)
-    return Comment(text=TYPE_HINT.sub("", text) if documented else text, documented=documented, schema=schema)
+    hint = TYPE_HINT.match(text) if documented else None
+    text = text[hint.end() :] if hint else text
+    return Comment(text=text, documented=documented, schema=schema, type=hint[1] if hint else "")
 
 
 def main() -> int:
-    """Write or check the schema."""
-    parser = argparse.ArgumentParser(description="Write values.schema.json from values.yaml.")
-    parser.add_argument("--check", action="store_true", help="fail when values.schema.json is not up to date")
+    """Write or check the schema and the README."""
+    parser = argparse.ArgumentParser(description="Write values.schema.json and the chart's README from values.yaml.")
+    parser.add_argument("--check", action="store_true", help="fail when one of them is not up to date")
     options = parser.parse_args()
-    target = CHART / "values.schema.json"
+    values, template = ((CHART / name).read_text(encoding="utf-8") for name in ("values.yaml", "README.md.gotmpl"))
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     try:
-        text = render(committed(CHART))
+        texts = {"values.schema.json": render(committed(CHART)), "README.md": readme(template, values, chart)}
     except ValuesError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    if not options.check:
-        target.write_text(text, encoding="utf-8")
-    elif not target.is_file() or target.read_text(encoding="utf-8") != text:
-        sys.stderr.write("values.schema.json is not what values.yaml says: run scripts/values_schema.py\n")
-        return 1
+    stale = [name for name, text in texts.items() if not _says(CHART / name, text)]
+    if options.check:
+        for name in stale:
+            sys.stderr.write(f"{name} is not what values.yaml says: run scripts/values_schema.py\n")
+        return int(bool(stale))
+    for name in stale:
+        (CHART / name).write_text(texts[name], encoding="utf-8")
     return 0
+
+
+def _says(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
 
 
 if __name__ == "__main__":

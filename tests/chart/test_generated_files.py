@@ -51,9 +51,14 @@ def test_the_readme_lists_every_value_and_no_other(generator: ModuleType) -> Non
         expected.append((key, f"`{shown}`", description))
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ", 3) for line in readme.partition("## Values")[2].splitlines() if "`" in line]
-    assert [(key, default, text) for key, _, default, text in rows] == expected, (
-        "run `helm-docs --sort-values-order file --skip-version-footer` in the chart's folder"
-    )
+    assert [(key, default, text) for key, _, default, text in rows] == expected, "run scripts/values_schema.py"
+
+
+def test_the_readme_is_what_its_template_and_values_yaml_say(generator: ModuleType) -> None:
+    values, template = ((CHART / name).read_text(encoding="utf-8") for name in ("values.yaml", "README.md.gotmpl"))
+    committed = (CHART / "README.md").read_text(encoding="utf-8")
+    assert committed == generator.readme(template, values, CHART_YAML), "run scripts/values_schema.py"
+    assert "{{" not in committed.partition("## Values")[0]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +70,7 @@ def test_the_readme_lists_every_value_and_no_other(generator: ModuleType) -> Non
         ("# -- text\na: null\n", "a is empty by default"),
         ("# @schema [1]\n# -- text\na: 1\n", "is one mapping in one line"),
         ("# section\na:\n  b: 1\n", "a.b has no comment"),
-        ("- 1\n", "is no mapping"),
+        ("- 1\n", "is not a mapping"),
     ],
 )
 def test_a_value_that_is_not_described_is_named(generator: ModuleType, values: str, complaint: str) -> None:
