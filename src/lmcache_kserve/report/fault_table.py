@@ -108,16 +108,17 @@ def markdown(content: dict[str, Any]) -> str:
     return f"""\
 # What happens when the remote backend fails
 
-Two replicas under steady traffic, all on one machine: the table is about behaviour, and its times are those of that
-machine.
-Written by `make faults`, which ran:
+Each row breaks one backend in one way while two replicas answer steady traffic. Everything runs on one machine: the
+table shows behaviour, and its times are those of that machine. `make faults` wrote this page. It ran:
 
 {runs}
 
-- **requests failed**: of all requests before, during and after the fault, those without an answer or with a wrong one.
-- **slowest**: the longest that a request took.
-- **hits return**: from the end of the fault until a fresh prompt of one replica was found by the other.
-- **memory peak**: of the backend's processes.
+What the columns say:
+
+- **requests failed**: requests without an answer or with a wrong one, of all before, during and after the fault.
+- **slowest**: the longest time that a request took.
+- **hits return**: the time from the end of the fault until one replica found a fresh prompt of the other.
+- **memory peak**: the most memory that the backend's processes used.
 
 | backend | mode | fault | requests failed | slowest | hits return | memory peak | |
 |---|---|---|---|---|---|---|---|
@@ -132,7 +133,7 @@ def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _origin(run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     backends = ", ".join(dict.fromkeys(one["backend"] for one in run["rows"]))
-    return f"- `{run['command']}` for {backends}; {versions}"
+    return f"- `{run['command']}` for {backends}. Versions: {versions}."
 
 
 def _line(one: dict[str, Any]) -> str:

@@ -90,7 +90,8 @@ def test_the_rows_of_an_earlier_run_stay_unless_their_backend_was_tried_again(tm
     kept = {run["command"]: [row["backend"] for row in run["rows"]] for run in both["runs"]}
     assert kept == {"first": ["valkey"], "second": ["redis"]}
     assert (first["passed"], both["passed"]) == (False, True)
-    assert "- `first` for valkey; lmcache 0.5.6\n- `second` for redis; lmcache 0.5.7\n" in markdown(both)
+    assert "- `first` for valkey. Versions: lmcache 0.5.6.\n" in markdown(both)
+    assert "- `second` for redis. Versions: lmcache 0.5.7.\n" in markdown(both)
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", '{"schema": "lmcache-kserve/report/v1"}'])
