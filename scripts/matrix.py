@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Write the README's table of what was proven of each backend, from what tests and `lmcache-kserve faults` left behind.
+"""Write the README's table of what was proven of each backend.
 
-    uv run scripts/matrix.py            write it
-    uv run scripts/matrix.py --check    fail when it is not what the reports say
+    uv run scripts/matrix.py            write the table
+    uv run scripts/matrix.py --check    fail when the table is not what the reports say
 
-`pytest --proofs docs/reports/proofs.json` keeps that file, `make faults` docs/reports/faults.json.
+The table comes from two reports. `pytest --proofs docs/reports/proofs.json` writes the first. `make faults` writes the
+second, docs/reports/faults.json.
 """
 
 import argparse
@@ -26,7 +27,7 @@ COLUMNS = {"rendered": "rendered, valid", "local": "on one machine", "kind": "on
 
 
 def outcomes() -> dict[tuple[str, str, str], str]:
-    """What was shown, of which backend, in which mode; and the text of its cell."""
+    """The text of each cell with a result, by column (a key of `COLUMNS`), backend and mode."""
     proofs = json.loads(PROOFS.read_text(encoding="utf-8"))
     shown = {(one["how"], one["backend"], one["mode"]): "yes" for one in proofs}
     if FAULTS.exists():
@@ -57,7 +58,7 @@ def table() -> str:
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Write or check the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="fail when the README's table is not up to date")
     check = parser.parse_args().check

@@ -78,7 +78,7 @@ def _comments(text: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print one line for each file and one for all together; the exit code."""
+    """Print one line for each file and one for all together; returns the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file in .md, .yaml or .py")
     everything: list[Sentence] = []

@@ -31,6 +31,12 @@ def test_every_check_is_explained_and_no_other() -> None:
     assert tuple(row[0].strip("`") for row in rows("What `make demo` shows")) == tuple(check.id for check in CHECKS)
 
 
+def test_the_page_for_contributors_names_every_folder_of_the_package() -> None:
+    folders = {file.parent.name for file in (REPOSITORY / "src/lmcache_kserve").glob("*/__init__.py")}
+    named = set(re.findall(r"`(\w+)/`", source("CONTRIBUTING.md").partition("## Add a backend")[0]))
+    assert named == folders
+
+
 def test_every_backend_has_its_row() -> None:
     named = {re.findall(r"`([a-z0-9-]+)`", row[0])[0] for row in rows("Backends")}
     schema = json.loads((REPOSITORY / "charts/lmcache-kserve/values.schema.json").read_text(encoding="utf-8"))
