@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+LOOPBACK = "127.0.0.1"
+"""Where a target's servers answer on this machine: its own processes, or forwarded ports of a cluster's pods."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:

@@ -64,7 +64,7 @@ class Running:
         if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
             pod.read_mounted(path)
         python = str(self.engine.python)
-        launcher = [part for part in invocation.command if part.endswith("launcher.py")]
+        launcher = [part for part in invocation.arguments if part.endswith("launcher.py")]
         command = [
             python,
             *launcher,

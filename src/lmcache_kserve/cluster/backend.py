@@ -7,20 +7,20 @@ from urllib.parse import urlsplit
 
 from lmcache_kserve.chart.contract import METRICS_PORT, PART_LABEL
 from lmcache_kserve.cluster.api import DEPLOYMENTS, PODS, STATEFUL_SETS, Api, NotFoundError, Resource
-from lmcache_kserve.cluster.forward import LOOPBACK, Forward
-from lmcache_kserve.cluster.pods import Pod, problems
+from lmcache_kserve.cluster.forward import Forward
+from lmcache_kserve.cluster.pod import Pod, problems
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import count
 from lmcache_kserve.lmcache.backends import (
-    BackendTraits,
     Source,
+    TypedBackend,
     mooncake_contents,
     redis_contents,
     traits,
 )
 from lmcache_kserve.lmcache.count import bucket, folder, resp
 from lmcache_kserve.lmcache.settings import LMCacheSettings
-from lmcache_kserve.target import Contents
+from lmcache_kserve.target import LOOPBACK, Contents
 from lmcache_kserve.waiting import Pending, wait_for
 
 _GONE_TIMEOUT_S = 60.0
@@ -38,7 +38,7 @@ class Workload:
 
 
 @dataclass(slots=True)
-class ClusterBackend:
+class ClusterBackend(TypedBackend):
     """The backend that a release runs.
 
     Attributes:
@@ -79,16 +79,6 @@ class ClusterBackend:
                     f"the backend is scaled to 0, by someone or by a run that was killed: kubectl -n "
                     f"{self.api.namespace} scale {workload.resource.name}/{workload.name} --replicas=1"
                 )
-
-    @property
-    def traits(self) -> BackendTraits:
-        """How this type behaves."""
-        return traits(self.type, self.mode)
-
-    @property
-    def client_reconnects(self) -> bool:
-        """Whether LMCache's client finds the backend again after a restart."""
-        return self.traits.client_reconnects
 
     @property
     def controllable(self) -> bool:
@@ -137,7 +127,7 @@ class ClusterBackend:
             case Source.FILES:
                 command = count.command(folder, self.settings.shared_folder or "")
             case Source.MOONCAKE | Source.MEMORY | Source.NOTHING:
-                raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
+                raise self.silent()
         entries, size = self.api.execute(*self.neighbour(), command).split()
         entries_per_chunk = self.settings.entries_per_chunk if self.traits.source is Source.REDIS else 1
         return Contents(entries=int(entries), size_bytes=int(size), entries_per_chunk=entries_per_chunk)
@@ -149,7 +139,7 @@ class ClusterBackend:
             HarnessError: the release does not run it, or it does not end.
         """
         if not self._workloads:
-            raise HarnessError("the release does not run the backend: an external one cannot be stopped from here")
+            raise self.external()
         self._stopped = self._was_stopped = True
         for workload in self._workloads:
             self.api.scale(workload.resource, workload.name, 0)

@@ -15,8 +15,8 @@ from typing import Any
 from lmcache_kserve.cluster.api import Api
 from lmcache_kserve.cluster.channels import Tunnel
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.target import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 _BUFFER_BYTES = 65536
 _POLL_S = 0.1
 

@@ -17,7 +17,7 @@ from lmcache_kserve.chart.contract import (
     predictor_labels,
 )
 from lmcache_kserve.cluster.api import INFERENCE_SERVICES, PODS, SERVING_RUNTIMES, Api, NotFoundError, Object
-from lmcache_kserve.cluster.pods import Pod, problems
+from lmcache_kserve.cluster.pod import Pod, problems
 from lmcache_kserve.errors import HarnessError
 
 _NEEDED_REPLICAS = 2

@@ -85,6 +85,38 @@ def traits(backend_type: str, mode: str = "in-process") -> BackendTraits:
     return TRAITS[backend_type]
 
 
+class TypedBackend:
+    """What is true of a backend of some type wherever it runs.
+
+    Attributes:
+        type: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
+    """
+
+    __slots__ = ()
+    type: str
+    mode: str
+
+    @property
+    def traits(self) -> BackendTraits:
+        """How this type behaves."""
+        return traits(self.type, self.mode)
+
+    @property
+    def client_reconnects(self) -> bool:
+        """Whether LMCache's client finds the backend again after a restart."""
+        return self.traits.client_reconnects
+
+    def silent(self, which: str = "a") -> HarnessError:
+        """The error of a backend, `an external` one say, that cannot be asked what it holds."""
+        return HarnessError(f"{which} backend of type {self.type} has no way to say what it holds")
+
+    @staticmethod
+    def external() -> HarnessError:
+        """The error of a backend that the release does not run."""
+        return HarnessError("the release does not run the backend: an external one cannot be stopped from here")
+
+
 def file_contents(path: Path) -> Contents:
     """Count the chunks in a folder that the replicas share.
 

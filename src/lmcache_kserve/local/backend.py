@@ -10,22 +10,20 @@ from lmcache_kserve.chart.contract import METRICS_PORT
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.backends import (
-    BackendTraits,
     Source,
+    TypedBackend,
     bucket_contents,
     file_contents,
     mooncake_contents,
     redis_contents,
-    traits,
 )
 from lmcache_kserve.lmcache.settings import LMCacheSettings
 from lmcache_kserve.local.pod import LocalPod
-from lmcache_kserve.local.rewrite import LOOPBACK
-from lmcache_kserve.target import Contents
+from lmcache_kserve.target import LOOPBACK, Contents
 
 
 @dataclass(frozen=True, slots=True)
-class LocalBackend:
+class LocalBackend(TypedBackend):
     """The remote backend of a release that runs on this machine, or an external one that it names."""
 
     type: str
@@ -33,16 +31,6 @@ class LocalBackend:
     settings: LMCacheSettings
     environment: Mapping[str, str] = field(repr=False)
     pods: Sequence[LocalPod]
-
-    @property
-    def traits(self) -> BackendTraits:
-        """How this type behaves."""
-        return traits(self.type, self.mode)
-
-    @property
-    def client_reconnects(self) -> bool:
-        """Whether LMCache's client finds the backend again after a restart."""
-        return self.traits.client_reconnects
 
     @property
     def controllable(self) -> bool:
@@ -71,18 +59,18 @@ class LocalBackend:
             case Source.MEMORY:
                 return self._memory()
             case Source.NOTHING:
-                raise HarnessError(f"a backend of type {self.type} has no way to say what it holds")
+                raise self.silent()
 
     def _metrics_url(self) -> str:
         for pod in self.pods:
             for port in pod.main.get("ports", ()):
                 if port.get("name") == METRICS_PORT:
                     return f"http://{LOOPBACK}:{pod.local_port(port['containerPort'])}/metrics"
-        raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
+        raise self.silent("an external")
 
     def _memory(self) -> Contents:
         if not self.pods:
-            raise HarnessError(f"an external backend of type {self.type} has no way to say what it holds")
+            raise self.silent("an external")
         return Contents(
             entries=None,
             size_bytes=sum(pod.process.resident_bytes for pod in self.pods),
@@ -96,7 +84,7 @@ class LocalBackend:
             HarnessError: the release does not run the backend.
         """
         if not self.pods:
-            raise HarnessError("the release does not run the backend: an external one cannot be stopped from here")
+            raise self.external()
         self._all(LocalPod.kill)
 
     @property

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self
 
-from lmcache_kserve.local.rewrite import LOOPBACK
+from lmcache_kserve.target import LOOPBACK
 
 _BLOCK_BYTES = 65536
 _HELD_BLOCKS = 1024

@@ -14,8 +14,9 @@ from lmcache_kserve.local.plan import PodPlan
 from lmcache_kserve.local.probes import Readiness
 from lmcache_kserve.local.process import OWNER_VARIABLE, ContainerProcess, Log, owner, temporary_folder
 from lmcache_kserve.local.programs import Programs
-from lmcache_kserve.local.rewrite import LOOPBACK, Addresses, Rewriter
+from lmcache_kserve.local.rewrite import Addresses, Rewriter
 from lmcache_kserve.local.volumes import Volumes
+from lmcache_kserve.target import LOOPBACK
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
 _INIT_TIMEOUT_S = 600.0
@@ -46,9 +47,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A container's command as a local process: everything resolved and rewritten."""
+    """How a container is started as a local process: everything resolved and rewritten.
 
-    command: tuple[str, ...]
+    Attributes:
+        arguments: its command line, the program first.
+        environment: its environment.
+        rewriter: what moved paths, addresses and ports to this machine.
+    """
+
+    arguments: tuple[str, ...]
     environment: Mapping[str, str]
     rewriter: Rewriter
 
@@ -120,7 +127,7 @@ class LocalPod:
         """
         for container in [*self.plan.spec.get("initContainers", ()), *self.plan.spec["containers"]]:
             invocation = self.invocation(container)
-            self._release.programs.check(invocation.command, container=container["name"])
+            self._release.programs.check(invocation.arguments, container=container["name"])
             named = {invocation.rewriter.names_port(text) for text in self._command(container)}
             for port in container.get("ports", ()):
                 if port["containerPort"] not in named:
@@ -194,7 +201,7 @@ class LocalPod:
             },
         )
         environment = {name: rewriter.text(value) for name, value in environment.items()}
-        command = tuple(rewriter.argument(expand(text, environment)) for text in self._command(container))
+        arguments = tuple(rewriter.argument(expand(text, environment)) for text in self._command(container))
         surroundings = {
             "HOME": str(self._directory),
             "HOSTNAME": self.plan.name,
@@ -203,7 +210,7 @@ class LocalPod:
             "TMPDIR": rewriter.mounts.get("/tmp") or str(temporary_folder()),  # noqa: S108 - a mount path of the pod
             OWNER_VARIABLE: owner(),
         }
-        return Invocation(command=command, environment={**surroundings, **environment}, rewriter=rewriter)
+        return Invocation(arguments=arguments, environment={**surroundings, **environment}, rewriter=rewriter)
 
     def _launch(self, container: Mapping[str, Any], *, instead_of: ContainerProcess | None = None) -> ContainerProcess:
         name = container["name"]
@@ -218,7 +225,7 @@ class LocalPod:
             self._volumes.write_configuration(container, invocation.rewriter)
             process = ContainerProcess(
                 f"{self.plan.name}/{name}",
-                invocation.command,
+                invocation.arguments,
                 environment=invocation.environment,
                 directory=self._directory,
                 log=self._logs[name],

@@ -9,7 +9,8 @@ from typing import Any
 from lmcache_kserve.chart.manifests import sidecars
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
-from lmcache_kserve.local.rewrite import LOOPBACK, Addresses
+from lmcache_kserve.local.rewrite import Addresses
+from lmcache_kserve.target import LOOPBACK
 
 _PORTS = range(20000, 65536)
 """Above the ports that servers have by default, and those that Mooncake's clients and stores choose themselves."""

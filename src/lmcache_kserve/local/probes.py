@@ -11,7 +11,8 @@ from typing import Any
 import httpx2
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.local.rewrite import LOOPBACK, Rewriter
+from lmcache_kserve.local.rewrite import Rewriter
+from lmcache_kserve.target import LOOPBACK
 
 _DEFAULT_PERIOD_S = 10
 _DEFAULT_TIMEOUT_S = 1

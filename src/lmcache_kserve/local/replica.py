@@ -8,8 +8,7 @@ from typing import Any
 from lmcache_kserve.lmcache.arguments import openai_prefix
 from lmcache_kserve.lmcache.metrics import fetch
 from lmcache_kserve.local.pod import LocalPod
-from lmcache_kserve.local.rewrite import LOOPBACK
-from lmcache_kserve.target import CacheServer, LogLine
+from lmcache_kserve.target import LOOPBACK, CacheServer, LogLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class LocalReplica:
     @property
     def arguments(self) -> Sequence[str]:
         """The server's command line as started."""
-        return self.pod.invocation(self.pod.main).command
+        return self.pod.invocation(self.pod.main).arguments
 
     @property
     def environment(self) -> Mapping[str, str]:

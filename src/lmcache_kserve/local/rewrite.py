@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.target import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 _LOOPBACK_PORT = re.compile(r"(?<![\w.-])(?:localhost|127\.0\.0\.1):(?P<port>\d+)\b")
 
 

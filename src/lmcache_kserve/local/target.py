@@ -243,8 +243,8 @@ class LocalTarget:
         invocation = pod.invocation(pod.main)
         if server := self.replicas[0].server:
             told = server.pod.invocation(server.container)
-            return read_server_settings(invocation.command, told.command, told.environment)
+            return read_server_settings(invocation.arguments, told.arguments, told.environment)
         config_file = None
         if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
             config_file = pod.read_mounted(path)
-        return read_settings(invocation.command, invocation.environment, config_file=config_file)
+        return read_settings(invocation.arguments, invocation.environment, config_file=config_file)

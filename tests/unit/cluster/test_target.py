@@ -352,7 +352,7 @@ def test_a_replica_that_does_not_come_back_says_why(
         "new", conditions=[{"type": "PodScheduled", "status": "False", "message": "1 node(s) were unschedulable"}]
     )
     with ClusterTarget(api, "demo") as target:
-        monkeypatch.setattr("lmcache_kserve.cluster.target._READY_TIMEOUT_S", 1.0)
+        monkeypatch.setattr("lmcache_kserve.cluster.target.READY_TIMEOUT_S", 1.0)
         with pytest.raises(HarnessError) as raised:
             target.restart_replica(0)
     assert "1 node(s) were unschedulable" in raised.value.__notes__[0]
