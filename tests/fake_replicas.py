@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fake_release import FakeClock, Handler, Server, answer_words, chunk_keys, frames, prefix_length, serving
+from fake_release import FakeClock, answer_words, chunk_keys, prefix_length
+from fake_server import Handler, Server, frames, serving
 
 CHUNK = 16
 

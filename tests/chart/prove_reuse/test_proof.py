@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from fake_release import Handler
 from fake_replicas import CHUNK, Cluster, Run
+from fake_server import Handler
 
 ACCEPTED_SECONDS = 180
 """How long a broken release may take to be told, once its replicas are ready."""

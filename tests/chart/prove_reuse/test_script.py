@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fake_release import serving
 from fake_replicas import Release, Replica, arguments
+from fake_server import serving
 from rendering import CHART, SCENARIO_FILES, Render, scenario_name
 
 SCRIPT = CHART / "files" / "prove_reuse" / "prove_reuse.py"

@@ -3,7 +3,7 @@ import time
 from typing import Any
 
 import pytest
-from fake_release import Behaviour, Handler, frames, serving
+from fake_server import Behaviour, Handler, frames, serving
 
 from lmcache_kserve.experiment.client import (
     CompletionClient,

@@ -1,0 +1,32 @@
+"""Which pods a rendered release has."""
+
+import pytest
+
+from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.local.plan import plan_pods
+
+
+def test_hooks_are_no_part_of_a_running_release() -> None:
+    hook = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "test", "annotations": {"helm.sh/hook": "test"}},
+        "spec": {"containers": []},
+    }
+    service = {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "llm"},
+        "spec": {"predictor": {"minReplicas": 1, "model": {"runtime": "rt"}}},
+    }
+    runtime = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "rt"},
+        "spec": {"containers": [{"name": "kserve-container"}]},
+    }
+    assert [pod.name for pod in plan_pods(Manifests(objects=(hook, service, runtime), text=""))] == ["llm-predictor-0"]
+    pod_without_hook = hook | {"metadata": {"name": "test"}}
+    with pytest.raises(HarnessError, match="Pod/test cannot run as local processes"):
+        plan_pods(Manifests(objects=(pod_without_hook, service, runtime), text=""))

@@ -1,0 +1,84 @@
+"""Processes of a run: none outlives it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from small_pod import container, plan
+
+from lmcache_kserve.local.process import (
+    ContainerProcess,
+    Log,
+    end_leftovers,
+    owner,
+    runs_folder,
+    temporary_folder,
+    temporary_folders,
+)
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
+    spawns = "import subprocess, time; subprocess.Popen(['sleep', '600']); print('ready', flush=True); time.sleep(600)"
+    process = ContainerProcess(
+        "parent",
+        [sys.executable, "-c", spawns],
+        environment=dict(os.environ),
+        directory=tmp_path,
+        log=Log(tmp_path / "log"),
+    )
+    while not process.log.lines():
+        assert process.exit_code is None
+    children = psutil.Process(process._process.pid).children()  # noqa: SLF001 - the folder and the process are what is tested
+    assert len(children) == 1
+    process.kill()
+    assert not children[0].is_running() or children[0].status() == psutil.STATUS_ZOMBIE
+
+
+def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    orphan = subprocess.Popen(SLEEP, env={**os.environ, "LMCACHE_KSERVE_OWNER": f"{dead.pid}-1.00"})
+    own = subprocess.Popen(SLEEP, env={**os.environ, "LMCACHE_KSERVE_OWNER": owner()})
+    try:
+        assert end_leftovers() >= 1
+        orphan.wait(5)
+        assert own.poll() is None
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_a_leftover_that_hides_its_environment_is_known_by_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = runs_folder() / f"{dead.pid}-1.00" / "release"
+    folder.mkdir(parents=True)
+    hidden = subprocess.Popen(SLEEP, cwd=folder)
+    stranger = subprocess.Popen(SLEEP, cwd=tmp_path)
+    try:
+        end_leftovers()
+        hidden.wait(5)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_temporary_files_of_a_run_are_known_by_its_harness(started: Any) -> None:
+    pod = started(plan(container()))
+    invocation = pod.invocation(pod.main)
+    assert invocation.environment["TMPDIR"] == str(temporary_folder())
+    temporary_folder().mkdir()
+    try:
+        assert (owner(), temporary_folder()) in list(temporary_folders())
+    finally:
+        temporary_folder().rmdir()
