@@ -125,7 +125,9 @@ the InferenceService wins.
 {{- $lists := list
       (include "lmcache-kserve.predictor.serverEnv" . | fromYamlArray)
       (include "lmcache-kserve.lmcache.env" . | fromYamlArray) -}}
-{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ $lists = append $lists (include "lmcache-kserve.backend.ask" (list . "env") | fromYamlArray) }}{{ end -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . -}}
+  {{- $lists = append $lists (include "lmcache-kserve.backend.ask" (list . "env") | fromYamlArray) -}}
+{{- end -}}
 {{- if include "lmcache-kserve.predictor.credentials" . -}}
   {{- $redacted := list "REMOTE_BACKEND_PASSWORD" -}}
   {{- if include "lmcache-kserve.huggingFace.secretName" . }}{{ $redacted = append $redacted "HF_TOKEN" }}{{ end -}}
@@ -185,7 +187,9 @@ the InferenceService wins.
       (include "lmcache-kserve.scripts.volumes" . | fromYamlArray)
       (include "lmcache-kserve.multiprocess.volumes" . | fromYamlArray) -}}
 {{- /* A DaemonSet reaches the backend in the predictor's place. */ -}}
-{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumes") | fromYamlArray) }}{{ end -}}
+{{- if not (include "lmcache-kserve.multiprocess.daemonset" .) -}}
+  {{- $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumes") | fromYamlArray) -}}
+{{- end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
 {{- end }}
 
@@ -194,7 +198,9 @@ the InferenceService wins.
 {{- $own := concat
       (include "lmcache-kserve.lmcache.volumeMounts" . | fromYamlArray)
       (include "lmcache-kserve.scripts.volumeMounts" . | fromYamlArray) -}}
-{{- if not (include "lmcache-kserve.multiprocess" .) }}{{ $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumeMounts") | fromYamlArray) }}{{ end -}}
+{{- if not (include "lmcache-kserve.multiprocess" .) -}}
+  {{- $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumeMounts") | fromYamlArray) -}}
+{{- end -}}
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
 {{- end }}
 

@@ -30,7 +30,8 @@ true
 
 {{/* Whether the DaemonSet of mode multiprocess waits for the backend. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.scripts.serverWaits" -}}
-{{- if and (include "lmcache-kserve.multiprocess.daemonset" .) (include "lmcache-kserve.backend.ask" (list . "endpoint")) (gt (int .Values.remoteBackend.waitSeconds) 0) -}}
+{{- $endpoint := include "lmcache-kserve.backend.ask" (list . "endpoint") -}}
+{{- if and (include "lmcache-kserve.multiprocess.daemonset" .) $endpoint (gt (int .Values.remoteBackend.waitSeconds) 0) -}}
 true
 {{- end -}}
 {{- end }}

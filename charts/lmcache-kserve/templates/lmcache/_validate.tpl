@@ -165,8 +165,9 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
 {{ $at }}.env[{{ $index }}] ({{ $variable.name }}): is set by the chart, from remoteBackend
 {{- end }}
 {{- end }}
-{{- if and (include "lmcache-kserve.backend.known" .) (ne .Values.remoteBackend.type "none") (not (include "lmcache-kserve.backend.ask" (list . "l2Adapter"))) }}
 {{- $type := .Values.remoteBackend.type }}
+{{- $adapter := include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}
+{{- if and (include "lmcache-kserve.backend.known" .) (ne $type "none") (not $adapter) }}
 remoteBackend.type: {{ $type }} has no adapter in lmcache.mode multiprocess; use redis, valkey, redis-sentinel, filesystem or s3, or mode in-process
 {{- end }}
 {{- end }}
