@@ -206,6 +206,34 @@ def test_what_helm_drops_from_a_file_is_a_finding(check: Check, tmp_path: Path) 
     assert (finding.kind, finding.id, finding.path) == (Kind.SCHEMA, "values", f"{file}, line 2")
 
 
+@pytest.mark.parametrize(("kube_version", "seen"), [("v1.34.2", "v1.34.2"), ("1.33", "v1.33"), (None, "v1.37")])
+def test_the_chart_sees_the_cluster_that_was_asked_for(chart: Path, kube_version: str | None, seen: str) -> None:
+    name = (
+        "{{ .Capabilities.KubeVersion.Version }}-{{ .Release.Namespace }}-"
+        '{{ .Capabilities.APIVersions.Has "a.com/v1" }}'
+        "-{{ .Values.text }}-{{ .Values.json.a }}-{{ .Values.file }}"
+    )
+    template = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
+    (chart / "templates" / "cluster.yaml").write_text(template, encoding="utf-8")
+    (chart / "file").write_text("content", encoding="utf-8")
+    examination = examine(
+        Request(
+            chart=chart,
+            helm=Helm(helm_binary.pinned_helm(4)),
+            set_strings=("text=007",),
+            set_json=('json={"a": 1}',),
+            set_files=(f"file={chart / 'file'}",),
+            release="llm",
+            namespace="models",
+            kube_version=kube_version,
+            api_versions=("a.com/v1",),
+        )
+    )
+    (object_name,) = (name for name in examination.objects if name.startswith("ConfigMap/"))
+    assert object_name.startswith(f"ConfigMap/{seen}")
+    assert object_name.endswith("-models-true-007-1-content")
+
+
 @pytest.mark.parametrize("release", ["Llm", "a_b", "a" * 54, ""])
 def test_a_release_name_that_helm_refuses_is_named(chart: Path, release: str) -> None:
     helm = Helm(helm_binary.pinned_helm(4))

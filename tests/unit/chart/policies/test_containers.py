@@ -47,3 +47,9 @@ def test_a_predictor_that_does_not_mention_the_hash_seed_is_found(release: Relea
 def test_the_hash_seed_may_be_fixed_in_the_runtime(release: Release) -> None:
     release.runtime_container["env"] = [release.model["env"].pop(0)]
     assert release.judged_by(policies.hash_seed_is_fixed) == []
+
+
+def test_who_has_no_hash_seed_is_told_to_leave_it_to_the_chart(release: Release) -> None:
+    release.model["env"] = []
+    (violation,) = policies.hash_seed_is_fixed(release.manifests())
+    assert "when lmcache.hashSeed is empty and predictor.env does not set PYTHONHASHSEED" in violation.message
