@@ -1,7 +1,7 @@
 """Examines a user's values: the chart's rules, the schemas of Kubernetes and KServe, the policies.
 
-All three are tried whatever the others find. Helm stops at the first refusal, so that the values' schema, the chart's
-rules and the objects are rendered apart where the whole chart does not render.
+Each of the three is tried even when another finds something. Helm stops at its first refusal. Where the whole chart
+does not render, its rules and its objects are therefore rendered apart.
 """
 
 import re
@@ -88,7 +88,7 @@ class Request:
         release: name of the release.
         namespace: namespace of the release.
         kube_version: the Kubernetes version; None for the newest that the chart and the schemas know.
-        kserve_version: the KServe version; None for the one that the values name, or else the newest.
+        kserve_version: the KServe version; None for the release that the values name, or else the newest.
         api_versions: further APIs of the cluster.
     """
 
@@ -174,7 +174,7 @@ def examine(request: Request) -> Examination:
     kserve = asked or (schemas.pick(stated, known_kserve) if stated else known_kserve[-1])
     if kserve is None:
         kserve = known_kserve[-1]
-        notes.not_done.append(f"KServe {kserve} judged, because there are no schemas of kserve.version {stated}.")
+        notes.not_done.append(f"KServe {kserve} judged, because the schemas of kserve.version {stated} are not here.")
     manifests = rendered.manifests if rendered else Manifests(objects=(), text="")
     foreign = [manifest for manifest in manifests if schemas.belongs_to_an_operator(manifest)]
     _judge_by_schemas(manifests, kubernetes, kserve, notes)
@@ -235,7 +235,7 @@ def _render_in_parts(
     except ChartRefusalError as error:
         notes.add(Kind.RULE, "chart", error.violations)
     except ManifestError as error:
-        notes.add(Kind.SCHEMA, "kubernetes", [Violation(VALUES, "", str(error))])
+        notes.add(Kind.SCHEMA, "kubernetes", [Violation(VALUES, "", " ".join(str(error).split()))])
     except HelmError:
         pass  # a consequence of what was found, or else the chart's own refusal says why
     return None

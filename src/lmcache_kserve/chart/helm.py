@@ -141,7 +141,7 @@ class Helm:
             ValuesSchemaError: the values do not fit the chart's schema.
             ChartRefusalError: the chart's templates refuse the values.
             HelmError: Helm could not render the chart.
-            ManifestError: what was rendered is no set of Kubernetes objects.
+            ManifestError: what was rendered is not a set of Kubernetes objects.
         """
         arguments = ["template", release, str(chart), "--namespace", namespace, "--kube-version", kube_version]
         for api_version in api_versions:
@@ -190,7 +190,7 @@ class Helm:
         return Path(packaged["path"].strip())
 
     def _run(self, *arguments: str, stdin: str = "") -> str:
-        """Run Helm and return its standard output; log lines on standard error are no part of it."""
+        """Run Helm and return its standard output, without the log lines of its standard error."""
         argv = [str(self.binary), *arguments]
         try:
             done = subprocess.run(

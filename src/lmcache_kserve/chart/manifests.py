@@ -44,7 +44,7 @@ class Violation:
 
 
 class ManifestError(HarnessError):
-    """Rendered text is no set of Kubernetes objects, or the object asked for is not among them."""
+    """Rendered text is not a set of Kubernetes objects, or lacks the object that was asked for."""
 
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
@@ -95,12 +95,12 @@ class Manifests:
         """Read rendered text.
 
         Raises:
-            ManifestError: invalid YAML, a document that is no Kubernetes object, or the same object twice.
+            ManifestError: invalid YAML, a document that is not a Kubernetes object, or the same object twice.
         """
         seen: set[tuple[str, str, str, str]] = set()
         for document in (documents := load_strict(text)):
             if not isinstance(document, dict):
-                raise ManifestError(f"a rendered document is no Kubernetes object: {str(document)[:80]!r}")
+                raise ManifestError(f"a rendered document is not a Kubernetes object: {str(document)[:80]!r}")
             metadata = document.get("metadata")
             name = metadata.get("name") if isinstance(metadata, dict) else None
             if not all(
@@ -121,11 +121,11 @@ class Manifests:
         return len(self.objects)
 
     def of_kind(self, kind: str) -> list[Manifest]:
-        """Every object of a kind; empty where there is none."""
+        """Every object of a kind, which may be an empty list."""
         return [manifest for manifest in self.objects if manifest["kind"] == kind]
 
     def named(self, name: str) -> list[Manifest]:
-        """Every object of a name, whatever its kind."""
+        """Every object of a name, of any kind."""
         return [manifest for manifest in self.objects if manifest["metadata"]["name"] == name]
 
     def labelled(self, **labels: str) -> list[Manifest]:
@@ -141,7 +141,7 @@ class Manifests:
         """The only object of a kind, or the one of that kind and name.
 
         Raises:
-            ManifestError: there is none, or more than one; the message lists what there is.
+            ManifestError: no object fits, or several do; the message lists the objects.
         """
         found = [manifest for manifest in self.of_kind(kind) if name is None or manifest["metadata"]["name"] == name]
         if len(found) == 1:

@@ -91,7 +91,7 @@ def taken_apart(chart: Path) -> Iterator[Parts]:
         chart: the chart's folder or package.
 
     Raises:
-        HarnessError: there is no chart at that path.
+        HarnessError: the path does not hold a chart.
     """
     with TemporaryDirectory(prefix="lmcache-kserve-") as scratch:
         whole = _copy(chart, Path(scratch) / "chart")

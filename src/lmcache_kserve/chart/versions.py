@@ -26,7 +26,7 @@ def kubernetes(metadata: Mapping[str, Any], wanted: str | None) -> str:
     constraint = str(metadata.get("kubeVersion", ""))
     known = [version for version in schemas.KUBERNETES_VERSIONS if _admits(constraint, version)]
     if not known:
-        raise HarnessError(f"--chart: the chart needs Kubernetes {constraint}, of which there are no schemas here")
+        raise HarnessError(f"--chart: the chart needs Kubernetes {constraint}, whose schemas are not here")
     return known[-1] if wanted is None else pick("--kube-version", wanted, known)
 
 

@@ -196,7 +196,7 @@ def test_the_kserve_that_the_values_name_judges_unless_another_is_asked_for(chec
     assert check(kserve_version="0.16").kserve == "0.16.0"
     examination = check("kserve.version=0.21")
     assert (examination.kserve, examination.passed) == ("0.20.0", True)
-    assert examination.not_done == ("KServe 0.20.0 judged, because there are no schemas of kserve.version 0.21.",)
+    assert examination.not_done == ("KServe 0.20.0 judged, because the schemas of kserve.version 0.21 are not here.",)
 
 
 def test_what_helm_drops_from_a_file_is_a_finding(check: Check, tmp_path: Path) -> None:

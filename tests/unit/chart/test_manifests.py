@@ -49,7 +49,7 @@ def test_documents_without_content_are_no_objects() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("just text", "no Kubernetes object"),
+        ("just text", "not a Kubernetes object"),
         ("kind: Pod\nmetadata: {name: a}", "lacks apiVersion"),
         ("apiVersion: v1\nmetadata: {name: a}", "lacks apiVersion, kind"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {}", r"lacks .*metadata\.name"),

@@ -1,8 +1,8 @@
 """Rules that every render of the chart keeps and that no schema states: what runs, runs restricted, bounded and pinned.
 
-A policy is a function from rendered objects to violations, and one row of `catalogue`. Policies about pods as they run
-judge the predictor's pod as KServe builds it, because an InferenceService and its ServingRuntime each hold one half.
-Policies about pods as they are written judge each half by itself, because merging would hide a duplicate.
+A policy is a function from rendered objects to violations, and one row of `catalogue`. An InferenceService and its
+ServingRuntime each hold one half of the predictor's pod. Policies about pods as they run judge the pod that KServe
+builds of both. Policies about pods as they are written judge each half: merging would hide a duplicate.
 """
 
 from lmcache_kserve.chart.policies.catalogue import POLICIES, Breach, Judge, Policy, catalogue, check

@@ -34,7 +34,7 @@ def _secret_values(manifests: Manifests) -> Iterator[str]:
     for secret in manifests.of_kind("Secret"):
         plain = dict(secret.get("stringData") or {})
         for key, encoded in (secret.get("data") or {}).items():
-            # The API server refuses text that is not base64; as it stands it is no secret yet.
+            # The API server refuses a Secret whose text is not base64.
             with suppress(ValueError):
                 plain[key] = base64.b64decode(encoded).decode(errors="replace")
         for key, value in plain.items():

@@ -70,7 +70,7 @@ def validate(
 
     Raises:
         SchemaError: at least one object does not fit; all problems are listed.
-        HarnessError: there are no schemas for one of the versions.
+        HarnessError: the schemas of one of the versions are not here.
     """
     found = violations(
         manifests,
@@ -88,7 +88,7 @@ def violations(
     """What `validate` would refuse.
 
     Raises:
-        HarnessError: there are no schemas for one of the versions.
+        HarnessError: the schemas of one of the versions are not here.
     """
     kubernetes = _require("Kubernetes", kubernetes_version, KUBERNETES_VERSIONS)
     kserve = _require("KServe", kserve_version, KSERVE_VERSIONS)
