@@ -193,6 +193,7 @@ def test_notes_of_a_failure_are_printed_below_it(monkeypatch: pytest.MonkeyPatch
     assert "last line of its [log]" in output
 
 
-def test_only_who_talks_to_a_cluster_pays_for_its_client() -> None:
-    program = "import sys, lmcache_kserve.cli; sys.exit('kubernetes' in sys.modules)"
+@pytest.mark.parametrize("library", ["kubernetes", "matplotlib"])
+def test_only_who_needs_a_large_library_waits_for_it(library: str) -> None:
+    program = f"import sys, lmcache_kserve.cli; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

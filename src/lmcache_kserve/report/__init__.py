@@ -11,7 +11,6 @@ from pathlib import Path
 from lmcache_kserve.report.document import SCHEMA, Report, document, dump_json, make
 from lmcache_kserve.report.html import render_html
 from lmcache_kserve.report.junit import render_junit
-from lmcache_kserve.report.plot import save_plot
 from lmcache_kserve.report.terminal import table
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "make",
     "render_html",
     "render_junit",
-    "save_plot",
     "table",
     "write",
 ]
@@ -52,5 +50,7 @@ def write(report: Report, directory: Path) -> Written:
     written.html.write_text(render_html(report), encoding="utf-8")
     written.junit.write_text(render_junit(report), encoding="utf-8")
     if written.plot:
+        from lmcache_kserve.report.plot import save_plot  # noqa: PLC0415 - only who draws waits for matplotlib
+
         save_plot(report.evidence.pairs, written.plot)
     return written

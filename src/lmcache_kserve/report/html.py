@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page, in the reader's light or dark colours."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
@@ -9,9 +9,8 @@ from itertools import takewhile
 import jinja2
 from markupsafe import Markup
 
-from lmcache_kserve.evidence import Evidence, FaultWindow, full_chunk_tokens
+from lmcache_kserve.evidence import Evidence, FaultWindow, Pair, full_chunk_tokens
 from lmcache_kserve.report.document import Report, document
-from lmcache_kserve.report.plot import inline_svg
 
 _MINUTE_S = 60
 _TIMES = "\N{MULTIPLICATION SIGN}"
@@ -44,10 +43,15 @@ def render_html(report: Report) -> str:
         place=_place(report.evidence),
         short=_short({replica for pair in pairs for replica in (pair.cold.replica, pair.warm.replica)}),
         figures=_figures(report),
-        # Made by this program from numbers alone: nothing in it needs escaping.
-        plot=Markup(inline_svg(pairs)) if pairs else None,  # noqa: S704 - markup of our own drawing
+        plot=_plot(pairs) if pairs else None,
         faults=[_fault(report, fault) for fault in report.evidence.faults],
     )
+
+
+def _plot(pairs: Sequence[Pair]) -> Markup:
+    from lmcache_kserve.report.plot import inline_svg  # noqa: PLC0415 - only who draws waits for matplotlib
+
+    return Markup(inline_svg(pairs))  # noqa: S704 - markup of our own drawing, made from numbers alone
 
 
 def _place(evidence: Evidence) -> str:

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence
-from lmcache_kserve.report import Report, document, dump_json, make, render_html, render_junit, save_plot, table, write
+from lmcache_kserve.report import Report, document, dump_json, make, render_html, render_junit, table, write
+from lmcache_kserve.report.plot import save_plot
 from lmcache_kserve.verdict import CHECKS, judge
 
 IDS = [check.id for check in CHECKS]
