@@ -3,7 +3,7 @@ Labels and metadata of every object.
 */}}
 
 {{/*
-Labels that a selector may use: they never change during the life of a release.
+Labels that a selector may use, because they never change during the life of a release.
 Input: dict "context" $ "component" "remote-backend".
 */}}
 {{- define "lmcache-kserve.labels.selector" -}}
@@ -13,9 +13,8 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{/*
-All labels of an object; the user's commonLabels are added, but cannot replace the chart's own.
-The chart's version is not among them: KServe copies the labels of an InferenceService to its pods, and each new chart
-would restart every replica.
+All labels of an object. The user's commonLabels are added, but cannot replace the chart's own. KServe copies the labels of
+an InferenceService to its pods. A label with the chart's version would therefore restart every replica with each new chart.
 Input: dict "context" $ "component" "remote-backend", optional "extra" dict.
 */}}
 {{- define "lmcache-kserve.labels" -}}

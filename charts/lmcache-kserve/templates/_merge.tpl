@@ -3,8 +3,8 @@ Merging of what the chart sets with what the user sets.
 */}}
 
 {{/*
-A scalar as the string a user would have written. Helm holds numbers as floats: printing 1000000 gives 1e+06, its JSON
-does not.
+A scalar as the string that a user would have written. Helm holds numbers as floats: 1000000 prints as 1e+06, but its JSON
+is 1000000.
 */}}
 {{- define "lmcache-kserve.string" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
@@ -16,8 +16,8 @@ does not.
 {{- end }}
 
 {{/*
-Merge two lists of objects by key; an entry of `override` replaces the whole entry of `base` with the same key, in its
-place, and new ones are appended. The result names every key once, whatever the inputs do.
+Merge two lists of objects by key. An entry of `override` takes the place of the entry of `base` with the same key; other
+entries are appended. The result names every key once, even if an input repeats a key.
 Input: dict "keys" (list "name") "base" list "override" list; a missing `protocol` counts as TCP.
 Output: JSON list.
 */}}
@@ -62,7 +62,7 @@ Input: list of lists. Output: JSON list.
 {{- end }}
 
 {{/*
-A dict without the keys whose value is null: writing null is how a user removes what the chart or a backend sets.
+A dict without the keys whose value is null. A user writes null to remove what the chart or a backend sets.
 Input: dict. Output: JSON dict.
 */}}
 {{- define "lmcache-kserve.withoutNulls" -}}

@@ -1,8 +1,8 @@
 {{/*
-Names of everything the chart creates. KServe derives longer names from the InferenceService's, and those must stay
-valid: the pods' label `app: isvc.<name>-predictor` and the host label `<name>-predictor-<namespace>` have at most 63
-characters each. A name that would be too long is cut and ends in a hash of the whole one, so that two releases never
-share a name. A name that the user chose (fullnameOverride) is never cut; validation refuses it when it is too long.
+Names of everything that the chart creates. KServe derives longer names from the InferenceService's name: the pods' label
+`app: isvc.<name>-predictor` and the host label `<name>-predictor-<namespace>` have at most 63 characters each. The chart
+cuts a name that is too long and appends a hash of the whole name, so that two releases never share a name. The chart never
+cuts a name that the user chose (fullnameOverride); validation refuses such a name when it is too long.
 */}}
 
 {{- define "lmcache-kserve.name" -}}
@@ -10,8 +10,8 @@ share a name. A name that the user chose (fullnameOverride) is never cut; valida
 {{- end }}
 
 {{/*
-Longest InferenceService name that works in the release's namespace, at most 40 characters so that the names of the
-other objects, which append to it, stay valid too. May be negative.
+Longest InferenceService name that works in the release's namespace. The limit is at most 40 characters, because other
+objects append to the name. The limit may be negative.
 */}}
 {{- define "lmcache-kserve.names.limit" -}}
 {{- min 40 (sub 52 (len .Release.Namespace)) -}}
@@ -28,7 +28,7 @@ other objects, which append to it, stay valid too. May be negative.
     {{- if not (regexMatch "^[a-z]" $full) -}}
       {{- $full = printf "isvc-%s" $full -}}
     {{- end -}}
-    {{- /* A namespace so long that fewer than 10 characters are left is refused by validation. */ -}}
+    {{- /* Validation refuses a namespace that leaves fewer than 10 characters. */ -}}
     {{- $limit := max 10 (include "lmcache-kserve.names.limit" . | int) | int -}}
     {{- if gt (len $full) $limit -}}
       {{- $full = printf "%s-%s" ($full | trunc (sub $limit 7 | int) | trimSuffix "-") ($full | sha256sum | trunc 6) -}}

@@ -1,5 +1,5 @@
 {{/*
-Bytes in a Kubernetes quantity ("24Gi", "1.5G", 1073741824), as an integer; 0 for one that is empty or not a quantity.
+Bytes in a Kubernetes quantity ("24Gi", "1.5G", 1073741824), as an integer; 0 for an empty text and for a text that is not a quantity.
 Input: string or number.
 */}}
 {{- define "lmcache-kserve.bytes" -}}

@@ -1,8 +1,8 @@
 {{/*
-What the predictor's pod is made of. KServe's controller merges two halves: the ServingRuntime says how the server runs
-(image, command, port, probes, shared memory), the InferenceService what it serves and with which cache (arguments,
-environment, resources, further volumes). Arguments of the runtime come first; everything with a key is merged by key and
-the InferenceService wins.
+The parts of the predictor's pod. KServe's controller merges two halves. The ServingRuntime says how the server runs: image,
+command, port, probes, shared memory. The InferenceService says what the server serves and with which cache: arguments,
+environment, resources, further volumes. Arguments of the runtime come first. Everything else merges by key, and the
+InferenceService wins.
 */}}
 
 {{/* Whether KServe runs the predictor through Knative, which refuses some fields of a pod. Output: "true" or nothing. */}}
@@ -43,7 +43,7 @@ the InferenceService wins.
 {{- if or $credentials (include "lmcache-kserve.lmcache.checked" .) (include "lmcache-kserve.lmcache.backendModule" .) }}true{{ end -}}
 {{- end }}
 
-{{/* The server's command, wrapped by the launcher where it is needed. Output: JSON list. */}}
+{{/* The server's command, with the launcher in front where the server needs the launcher. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.command" -}}
 {{- $module := ternary "huggingfaceserver" "vllm.entrypoints.openai.api_server" (eq .Values.runtime.server "huggingfaceserver") -}}
 {{- $command := default (list "python3" "-m" $module) .Values.runtime.command -}}
@@ -68,7 +68,7 @@ the InferenceService wins.
 {{- toJson $args -}}
 {{- end }}
 
-{{/* Arguments that say how it serves; part of the InferenceService. Output: JSON list. */}}
+{{/* Arguments that say how the server serves; part of the InferenceService. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.modelArgs" -}}
 {{- $args := list -}}
 {{- with .Values.model.maxModelLen -}}
@@ -91,7 +91,7 @@ the InferenceService wins.
 {{/* Environment that the server needs apart from LMCache. Output: YAML list. */}}
 {{- define "lmcache-kserve.predictor.serverEnv" -}}
 {{- $home := .Values.runtime.home.path -}}
-# Everything that writes a cache gets a place that any user id can write to, and getpass a name that needs no passwd entry.
+# Every cache goes to a folder that any user id can write to. getpass gets a name that does not need a passwd entry.
 - name: HOME
   value: {{ $home | quote }}
 - name: USER
@@ -108,7 +108,7 @@ the InferenceService wins.
   value: {{ printf "%s/.cache/torchinductor" $home | quote }}
 - name: VLLM_CONFIG_ROOT
   value: {{ printf "%s/.config/vllm" $home | quote }}
-# Replicas only find each other's chunks when Python hashes alike everywhere; other models have another seed.
+# Replicas find each other's chunks only with the same seed. Another model has another seed.
 - name: PYTHONHASHSEED
   value: {{ include "lmcache-kserve.identity.seed" . | quote }}
 {{- if include "lmcache-kserve.huggingFace.secretName" . }}
@@ -172,7 +172,7 @@ the InferenceService wins.
   {{- end }}
 {{- end }}
 
-{{/* Their mounts. Output: YAML list. */}}
+{{/* Mounts of these volumes. Output: YAML list. */}}
 {{- define "lmcache-kserve.predictor.serverVolumeMounts" -}}
 - name: shm
   mountPath: /dev/shm
@@ -193,7 +193,7 @@ the InferenceService wins.
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
 {{- end }}
 
-{{/* Their mounts in the server's container. Output: JSON list. */}}
+{{/* Mounts of these volumes in the server's container. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.volumeMounts" -}}
 {{- $own := concat
       (include "lmcache-kserve.lmcache.volumeMounts" . | fromYamlArray)
@@ -204,7 +204,7 @@ the InferenceService wins.
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
 {{- end }}
 
-{{/* Resources of the server's container: the user's, the GPUs, and the disk tier where it lies on the node. Output: JSON. */}}
+{{/* Resources of the server's container: the user's, the GPUs, and a disk tier on the node. Output: JSON. */}}
 {{- define "lmcache-kserve.predictor.resources" -}}
 {{- $requests := deepCopy .Values.predictor.resources.requests -}}
 {{- $limits := deepCopy .Values.predictor.resources.limits -}}
@@ -225,7 +225,7 @@ the InferenceService wins.
 {{- end }}
 
 {{/*
-A probe of the server: the user's fields, and the question that fits the server unless the user asks another one.
+A probe of the server: the user's fields, and the server's own question unless the user gives another question.
 Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 */}}
 {{- define "lmcache-kserve.predictor.probe" -}}
@@ -256,8 +256,8 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 {{- end }}
 
 {{/*
-Annotations of the predictor's pods. A checksum restarts the replicas when what it covers changes, because neither LMCache
-nor the launcher reads its files again.
+Annotations of the predictor's pods. A checksum restarts the replicas when a file changes, because neither LMCache nor the
+launcher reads its files again.
 Output: JSON dict.
 */}}
 {{- define "lmcache-kserve.predictor.podAnnotations" -}}
@@ -280,8 +280,8 @@ Output: JSON dict.
 {{- end }}
 
 {{/*
-Labels by which KServe marks the predictor's pods, for selectors. The chart never puts them on an object of its own:
-KServe deletes Deployments and Services that carry both and that it did not make.
+Labels with which KServe marks the predictor's pods, for selectors. The chart never puts both on an object of its own, because
+KServe deletes Deployments and Services that carry both and that KServe did not make.
 */}}
 {{- define "lmcache-kserve.predictor.podSelector" -}}
 serving.kserve.io/inferenceservice: {{ include "lmcache-kserve.fullname" . }}

@@ -1,9 +1,9 @@
 {{/*
-Scripts that run in the release's pods: the launcher with the connectors of mode in-process, the wait for the backend, and
+Scripts that run in the release's pods: the launcher and the connectors of mode in-process, the wait for the backend, and
 LMCache's server of mode multiprocess.
 */}}
 
-{{/* Name of the ConfigMap that holds them. */}}
+{{/* Name of the ConfigMap that holds the scripts. */}}
 {{- define "lmcache-kserve.scripts.name" -}}
 {{- include "lmcache-kserve.names.of" (dict "context" . "suffix" "scripts") -}}
 {{- end }}
@@ -12,7 +12,7 @@ LMCache's server of mode multiprocess.
 /etc/lmcache-kserve
 {{- end }}
 
-{{/* What the predictor waits for: the backend, or the node's server in front of it. Output: host:port or nothing. */}}
+{{/* Where the predictor waits for an answer: at the backend, or at the node's cache server in front of the backend. Output: host:port or nothing. */}}
 {{- define "lmcache-kserve.scripts.awaited" -}}
 {{- if include "lmcache-kserve.multiprocess.daemonset" . -}}
 {{ include "lmcache-kserve.multiprocess.host" . }}:{{ int .Values.lmcache.multiprocess.port }}
@@ -36,7 +36,7 @@ true
 {{- end -}}
 {{- end }}
 
-{{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when none is needed. */}}
+{{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when the release needs no script. */}}
 {{- define "lmcache-kserve.scripts.data" -}}
 {{- if include "lmcache-kserve.predictor.launched" . }}
 launcher.py: |

@@ -1,7 +1,7 @@
 {{/*
-LMCache's configuration, built once as a dict and rendered as a file or as environment. A mode (lmcache.mode) contributes
-its part through `lmcache-kserve.lmcache.<mode>.*` (_in-process.tpl, _multiprocess.tpl), the backend through
-`...backend.config`.
+LMCache's configuration. It is built once as a dict and rendered as a file or as environment. The mode (lmcache.mode)
+contributes through `lmcache-kserve.lmcache.<mode>.*` (_in-process.tpl, _multiprocess.tpl), the backend through its answer
+`config`.
 */}}
 
 {{/* Whether LMCache runs inside vLLM's workers. Output: "true" or nothing. */}}
@@ -10,7 +10,7 @@ its part through `lmcache-kserve.lmcache.<mode>.*` (_in-process.tpl, _multiproce
 {{- end }}
 
 {{/*
-The configuration: values, then the backend's, then the user's free-form keys, the later winning and null removing.
+The configuration. The backend's settings win over the values, and the user's settings win over both; null removes a key.
 Output: JSON dict; empty when LMCache is off or runs as a server, which takes arguments.
 */}}
 {{- define "lmcache-kserve.lmcache.config" -}}
@@ -24,8 +24,8 @@ Output: JSON dict; empty when LMCache is off or runs as a server, which takes ar
 {{- end }}
 
 {{/*
-Chunk size that LMCache uses, in tokens. Its server is told lmcache.chunkSize; in mode in-process the environment wins over
-the configuration, and 256 is LMCache's own default. Without LMCache the size still measures the prompts of `helm test`.
+Chunk size that LMCache uses, in tokens. LMCache's server gets lmcache.chunkSize. In mode in-process, the environment wins over
+the configuration, and LMCache's own default is 256. Without LMCache, the size still measures the prompts of `helm test`.
 */}}
 {{- define "lmcache-kserve.lmcache.chunkSize" -}}
 {{- $size := .Values.lmcache.chunkSize -}}
@@ -39,8 +39,8 @@ the configuration, and 256 is LMCache's own default. Without LMCache the size st
 {{- end }}
 
 {{/*
-LMCache release in the predictor's image: the user's word, what Chart.yaml says of its own images, or for another image the
-release that the chart was tested with.
+LMCache release in the predictor's image: lmcache.version, or what Chart.yaml says of the chart's images. Another image counts
+as the release that the chart was tested with.
 */}}
 {{- define "lmcache-kserve.lmcache.version" -}}
 {{- if .Values.lmcache.version -}}
@@ -53,7 +53,7 @@ release that the chart was tested with.
 {{- end }}
 
 {{/*
-Whether LMCache takes a connector by name (`remote_storage_plugins`) and has the built-in ones under their names: 0.4.7 does,
+Whether LMCache takes a connector by name (`remote_storage_plugins`) and knows its built-in connectors by name. 0.4.7 does,
 0.4.2 does not. Later releases warn of `remote_url`. Output: "true" or nothing.
 */}}
 {{- define "lmcache-kserve.lmcache.knowsPlugins" -}}
@@ -61,16 +61,16 @@ Whether LMCache takes a connector by name (`remote_storage_plugins`) and has the
 {{- end }}
 
 {{/*
-Whether `extra_config` names what is known in the pod only: $(POD_NAME) and $(POD_IP), which the kubelet fills in, or
-%REMOTE_BACKEND_PASSWORD%, which the launcher does. Both work in the environment alone, so `extra_config` then moves there
-from the file as a whole. Output: "true" or nothing.
+Whether `extra_config` names what only the pod knows. The kubelet fills in $(POD_NAME) and $(POD_IP), and the launcher fills in
+%REMOTE_BACKEND_PASSWORD%. Both work in the environment only, so the whole `extra_config` then moves there from the file.
+Output: "true" or nothing.
 */}}
 {{- define "lmcache-kserve.lmcache.namesPod" -}}
 {{- $settings := get (include "lmcache-kserve.lmcache.config" . | fromJson) "extra_config" | toJson -}}
 {{- if regexMatch `\$\((POD_NAME|POD_IP)\)|%REMOTE_BACKEND_(USERNAME|PASSWORD)%` $settings }}true{{ end -}}
 {{- end }}
 
-{{/* What stands in the file. Output: JSON dict. */}}
+{{/* The part of the configuration in the file. Output: JSON dict. */}}
 {{- define "lmcache-kserve.lmcache.fileConfig" -}}
 {{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
 {{- if include "lmcache-kserve.lmcache.namesPod" . -}}
@@ -79,7 +79,7 @@ from the file as a whole. Output: "true" or nothing.
 {{- toJson $config -}}
 {{- end }}
 
-{{/* What stands in the environment. Output: JSON dict. */}}
+{{/* The part of the configuration in the environment. Output: JSON dict. */}}
 {{- define "lmcache-kserve.lmcache.envConfig" -}}
 {{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
 {{- if include "lmcache-kserve.lmcache.configMap" . -}}

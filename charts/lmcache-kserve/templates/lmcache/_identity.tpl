@@ -1,10 +1,10 @@
 {{/*
-What keeps the chunks of different models apart in a backend that they share. LMCache's keys are
-`model@workers@worker@chunk hash@dtype` (0.5.6, lmcache/utils.py), where `model` is the path that the server was given:
-/mnt/models for every model of KServe's storage initializer, and the same id for every revision and quantization. A chunk's
-hash chains the hashes before it, from one that vLLM derives from PYTHONHASHSEED (vllm/v1/core/kv_cache_utils.py,
-init_none_hash, since 0.10). So the seed is computed from all that decides what a KV cache holds: replicas of one model
-agree on it, and another model, whatever its path, finds nothing.
+The identity of a model, which keeps the chunks of different models apart in a shared backend. LMCache's keys are
+`model@workers@worker@chunk hash@dtype` (0.5.6, lmcache/utils.py). There, `model` is only the path that the server got:
+/mnt/models for every model of KServe's storage initializer, and the same id for every revision and quantization. The hash of
+a chunk chains the hashes before it. vLLM derives the first hash from PYTHONHASHSEED (vllm/v1/core/kv_cache_utils.py,
+init_none_hash, since 0.10). The chart therefore computes the seed from everything that decides what a KV cache holds. Replicas
+of one model agree on the seed, and another model finds nothing, whatever its path.
 */}}
 
 {{/*
@@ -25,8 +25,8 @@ model. Chunk size and hash algorithm change the hashes by themselves. JSON list.
 {{- end }}
 
 {{/*
-Those of the user's arguments, each with its values, in an order that does not depend on the user's. `--option value`,
-`--option=value` and underscores are one spelling. JSON list.
+The user's arguments among these options, each with its values, in sorted order. `--option value`, `--option=value` and
+underscores count as one spelling. JSON list.
 */}}
 {{- define "lmcache-kserve.identity.arguments" -}}
 {{- $options := include "lmcache-kserve.identity.options" . | fromJsonArray -}}

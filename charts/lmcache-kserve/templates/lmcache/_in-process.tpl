@@ -2,12 +2,12 @@
 Mode in-process: LMCache as a vLLM connector inside each worker.
 */}}
 
-{{/* What the values say, in the names of LMCache's configuration. Output: YAML dict. */}}
+{{/* The values as settings of LMCache, by the names of its configuration. Output: YAML dict. */}}
 {{- define "lmcache-kserve.lmcache.in-process.config" -}}
 {{- with .Values.lmcache -}}
 chunk_size: {{ int .chunkSize }}
 local_cpu: {{ .localCpu.enabled }}
-# Also the pool through which chunks reach disk and backend: never 0, whatever local_cpu says.
+# Chunks reach disk and backend through this memory, so it is never 0, even without local_cpu.
 max_local_cpu_size: {{ include "lmcache-kserve.number" .localCpu.sizeGB }}
 {{- if and .localDisk.enabled .localDisk.sizeGB }}
 local_disk: {{ printf "file://%s" .localDisk.path | quote }}
@@ -15,14 +15,14 @@ max_local_disk_size: {{ include "lmcache-kserve.number" .localDisk.sizeGB }}
 {{- end }}
 pre_caching_hash_algorithm: {{ .hashAlgorithm }}
 extra_config:
-  # Without a working backend the CPU tier goes on; LMCache's default would switch it off too.
+  # The CPU tier goes on when the backend fails. LMCache's default would switch off both.
   fallback_policy: local_cpu
 {{- end }}
 {{- end }}
 
 {{/*
-Whether the connector is files/checked_connector.py: where vLLM computes again what could not be loaded, LMCache's own stores
-wrong chunks. Output: "true" or nothing.
+Whether the connector is files/checked_connector.py. LMCache's own connector stores wrong chunks when vLLM computes again what
+it could not load. Output: "true" or nothing.
 */}}
 {{- define "lmcache-kserve.lmcache.checked" -}}
 {{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.kvLoadFailurePolicy }}true{{ end -}}

@@ -1,6 +1,6 @@
 {{/*
-Mode multiprocess: `lmcache server`, as a sidecar of each replica or one on each node, and vLLM's connector to it.
-files/mp_server.py runs it.
+Mode multiprocess: `lmcache server` and vLLM's connector to that server. The server is a sidecar of each replica or a pod on
+each node. files/mp_server.py runs the server.
 */}}
 
 {{/* Whether LMCache runs in a server of its own. Output: "true" or nothing. */}}
@@ -13,7 +13,7 @@ files/mp_server.py runs it.
 {{- if and (include "lmcache-kserve.multiprocess" .) (eq .Values.lmcache.multiprocess.placement "sidecar") }}true{{ end -}}
 {{- end }}
 
-{{/* Whether it is a DaemonSet. Output: "true" or nothing. */}}
+{{/* Whether that server is a DaemonSet. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.multiprocess.daemonset" -}}
 {{- if and (include "lmcache-kserve.multiprocess" .) (eq .Values.lmcache.multiprocess.placement "daemonset") }}true{{ end -}}
 {{- end }}
@@ -37,7 +37,7 @@ files/mp_server.py runs it.
 {{- if and (gt (int .Values.predictor.gpu.count) 0) (ne .Values.lmcache.multiprocess.transferMode "engine_driven") }}true{{ end -}}
 {{- end }}
 
-{{/* Whether they do so without a common IPC namespace. Output: "true" or nothing. */}}
+{{/* Whether engine and server share GPU memory without a common IPC namespace. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.multiprocess.isolatedIpc" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
 {{- if include "lmcache-kserve.multiprocess.sharesGpu" . -}}
@@ -85,8 +85,8 @@ kv_connector_extra_config:
       (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
       (printf "--max-workers=%d" (default (include "lmcache-kserve.predictor.tensorParallelSize" . | int) $mode.workers | int)) -}}
-{{- /* An engine pings from its first request on. One that waits longer for it than this, an hour by default, is forgotten
-and never registers again. */ -}}
+{{- /* An engine pings from its first request on. The server forgets an engine that waits longer than this time for its first
+request, an hour by default, and the engine never registers again. */ -}}
 {{- $args = append $args "--worker-registration-grace-seconds=604800" -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
@@ -101,7 +101,7 @@ and never registers again. */ -}}
       (dict "name" "LMCACHE_TRACK_USAGE" "value" (toString .Values.lmcache.trackUsage))
       (dict "name" "PYTHONHASHSEED" "value" (include "lmcache-kserve.identity.seed" .)) -}}
 {{- if and (include "lmcache-kserve.multiprocess.sharesGpu" .) (hasPrefix "nvidia.com/" .Values.predictor.gpu.resourceName) -}}
-  {{- /* It sees the engine's GPUs without counting any of them as its own. */ -}}
+  {{- /* The server sees the engine's GPUs, but the scheduler counts no GPU for the server. */ -}}
   {{- $own = concat $own (list
         (dict "name" "NVIDIA_VISIBLE_DEVICES" "value" "all")
         (dict "name" "NVIDIA_DRIVER_CAPABILITIES" "value" "compute,utility")) -}}
@@ -109,7 +109,7 @@ and never registers again. */ -}}
 {{- include "lmcache-kserve.mergeEnv" (list $own (include "lmcache-kserve.backend.ask" (list . "l2Env") | fromYamlArray) .Values.lmcache.multiprocess.env) -}}
 {{- end }}
 
-{{/* A probe of the server, from inside its container: its routes are on the loopback address only. */}}
+{{/* A probe of the server. It runs in the container, because the server's routes are on the loopback address only. */}}
 {{- define "lmcache-kserve.multiprocess.check" -}}
 exec:
   command:
@@ -121,8 +121,8 @@ timeoutSeconds: 10
 {{- end }}
 
 {{/*
-The server's container, in either placement. Without a readiness probe in a sidecar: a replica whose server starts again
-goes on serving without it. The user is the predictor's, so that both may read what they share in memory.
+The server's container, in either placement. A sidecar has no readiness probe, so that a replica goes on serving while its
+server starts again. The container runs as the predictor's user, so that both may read the memory that they share.
 Output: YAML dict.
 */}}
 {{- define "lmcache-kserve.multiprocess.container" -}}
@@ -134,7 +134,7 @@ command:
   - python3
   - {{ include "lmcache-kserve.scripts.path" . }}/mp_server.py
 args:
-  # An engine that has just pinged takes two intervals to notice that nobody answers.
+  # After a ping, an engine takes two intervals to notice a dead server.
   - --silence={{ add1 (mul 2 (int $mode.heartbeatSeconds)) }}
   {{- if $mode.logRequests }}
   - --log-requests
@@ -161,7 +161,7 @@ ports:
     containerPort: {{ int $mode.metrics.port }}
     protocol: TCP
   {{- end }}
-{{- /* Importing PyTorch takes seconds, on a busy node many. */}}
+{{- /* Importing PyTorch takes seconds, and many seconds on a busy node. */}}
 startupProbe:
   {{- include "lmcache-kserve.multiprocess.check" . | nindent 2 }}
   periodSeconds: 3
@@ -201,7 +201,7 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
-{{/* The sidecar: an init container that stays, so that it is there before the engine and after it. Output: YAML list. */}}
+{{/* The sidecar. It is an init container that stays: it starts before the engine and ends after the engine. Output: YAML list. */}}
 {{- define "lmcache-kserve.multiprocess.initContainers" -}}
 {{- if include "lmcache-kserve.multiprocess.sidecar" . }}
 - {{- include "lmcache-kserve.multiprocess.container" . | nindent 2 }}

@@ -1,6 +1,7 @@
 {{/*
-What `helm test` runs. The pod is the only hook: Helm makes it anew for each run and leaves it there, with its log, because
-Helm 3 would delete it before `helm test --logs` reads it. The script, the Service and the policy belong to the release.
+What `helm test` runs. The pod is the only hook. Helm makes the pod anew for each run and then leaves the pod with its log,
+because Helm 3 would delete it before `helm test --logs` reads the log. The script, the Service and the policy belong to the
+release.
 */}}
 
 {{- define "lmcache-kserve.tests.name" -}}
@@ -13,8 +14,8 @@ Helm 3 would delete it before `helm test --logs` reads it. The script, the Servi
 {{- end }}
 
 {{/*
-What the test can expect: `shared` (a replica finds what another computed), `own` (what it computed itself) or `none`.
-The remote backend may also be one that lmcache.config names.
+What the test can expect: `shared` (a replica finds what another computed), `own` (a replica finds what it computed) or
+`none`. lmcache.config may also name a remote backend.
 */}}
 {{- define "lmcache-kserve.tests.reuse" -}}
 {{- if not .Values.lmcache.enabled -}}
@@ -53,7 +54,7 @@ own
 {{- toJson $args -}}
 {{- end }}
 
-{{/* Close to a replica, because the predictor's image is large, and there it has been pulled. Output: YAML. */}}
+{{/* Near a replica, because that node has already pulled the predictor's large image. Output: YAML. */}}
 {{- define "lmcache-kserve.tests.affinity" -}}
 podAffinity:
   preferredDuringSchedulingIgnoredDuringExecution:
