@@ -9,6 +9,8 @@ import pytest
 import yaml
 from rendering import CHART, REPOSITORY, SCENARIO_FILES, scenario_name
 
+WIDEST_LINE = 160
+TEMPLATES = sorted(file for file in (CHART / "templates").rglob("*") if file.is_file())
 FILES = (CHART / "Chart.yaml", CHART / "values.yaml", *SCENARIO_FILES)
 
 
@@ -26,6 +28,12 @@ def test_chart_yaml_has_the_required_shape() -> None:
 
 def test_yaml_that_people_write_keeps_the_style() -> None:
     run("yamllint", "--config-file", str(REPOSITORY / "lintconf.yaml"), *map(str, FILES))
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: str(file.relative_to(CHART)))
+def test_a_line_of_a_template_fits_the_screen(file: Path) -> None:
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+    assert [number for number, line in lines if len(line) > WIDEST_LINE] == []
 
 
 def run(tool: str, *arguments: str) -> None:

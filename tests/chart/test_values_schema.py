@@ -100,6 +100,19 @@ def test_every_value_has_a_type_and_a_description_in_the_schema() -> None:
     assert undescribed == []
 
 
+def test_every_empty_map_or_list_shows_an_example() -> None:
+    bare = []
+    for path, value in leaves(default_values()):
+        node = schema()
+        for step in path:
+            node = resolve(node)["properties"][step]
+        kind = node.get("type", [])
+        kinds = {kind} if isinstance(kind, str) else set(kind)
+        if not value and kinds & {"array", "object"} and not re.search(r"`[{\[].*[}\]]`", node["description"]):
+            bare.append(".".join(path))
+    assert bare == []
+
+
 def test_the_schema_knows_no_value_that_values_yaml_lacks() -> None:
     unknown: list[str] = []
     for path, node in objects(schema()):
