@@ -20,8 +20,8 @@ POD: dict[str, Any] = {
     "tolerations": [TOLERATION],
     "affinity": AFFINITY,
     "priorityClassName": "high",
-    "labels": {"team": "search", "lmcache-kserve/part": "none", "app.kubernetes.io/component": "none"},
-    "annotations": {"example.com/note": "yes"},
+    "podLabels": {"team": "search", "lmcache-kserve/part": "none", "app.kubernetes.io/component": "none"},
+    "podAnnotations": {"example.com/note": "yes"},
 }
 WORKLOADS = {
     "redis": 1,
@@ -95,7 +95,7 @@ def merged(values: Any, more: Any) -> Any:
 
 
 def test_a_value_at_its_old_place_is_refused_with_the_new_one(helm: Helm) -> None:
-    examples: dict[str, Any] = {**POD, "podLabels": {"a": "b"}, "podAnnotations": {"a": "b"}}
+    examples: dict[str, Any] = dict(POD)
     values: dict[str, Any] = {}
     for old, new in moved_values().items():
         if new:

@@ -46,12 +46,12 @@ Input: dict "context" $ "podSecurityContext" dict, optional "affinity" dict for 
 {{- end }}
 
 {{/*
-Metadata of a backend's pods, with the labels and annotations of remoteBackend.pod.
+Metadata of a backend's pods, with podLabels and podAnnotations of remoteBackend.pod.
 Input: dict "context" $, optional "annotations" dict, "part" (which of several workloads) and "component" of another name.
 */}}
 {{- define "lmcache-kserve.backend.podMetadata" -}}
 {{- $pod := .context.Values.remoteBackend.pod -}}
-{{- $labels := deepCopy $pod.labels -}}
+{{- $labels := deepCopy $pod.podLabels -}}
 {{- with .part }}{{ $_ := set $labels "lmcache-kserve/part" . }}{{ end -}}
 metadata:
   labels:
@@ -59,7 +59,7 @@ metadata:
           "context" .context
           "component" (default "remote-backend" .component)
           "extra" $labels) | nindent 4 }}
-  {{- with merge (dict) $pod.annotations (default dict .annotations) .context.Values.commonAnnotations }}
+  {{- with merge (dict) $pod.podAnnotations (default dict .annotations) .context.Values.commonAnnotations }}
   annotations:
     {{- include "lmcache-kserve.stringMap" . | nindent 4 }}
   {{- end }}
