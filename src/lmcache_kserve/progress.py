@@ -1,4 +1,4 @@
-"""How a long piece of work tells how far it is, to whoever shows that."""
+"""How a long piece of work tells how far it is."""
 
 from typing import Protocol
 

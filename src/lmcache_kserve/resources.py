@@ -24,7 +24,7 @@ def values_path(name: str) -> Path:
     """A values file that comes with the package, by its name without folder: `redis.yaml`.
 
     Raises:
-        HarnessError: there is no such file; the text names those that exist.
+        HarnessError: there is no such file; the message names the files that exist.
     """
     path = _DATA / "values" / name
     if not path.is_file():

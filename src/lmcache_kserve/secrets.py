@@ -8,7 +8,7 @@ from urllib.parse import quote
 REDACTED = "***"
 
 _NAME = r"(?:(?:password|passwd|requirepass|masterauth|token|api[-_]?key)(?:\[\d+\])?|stringData\.[^=,]+)"
-"""Ends the name of a value that holds a secret. Names of Secrets and of their keys (`existingSecret`) are none."""
+"""The end of the name of a value that holds a secret. `existingSecret` names a Secret and holds no secret itself."""
 
 _ASSIGNED = re.compile(rf"({_NAME})=(?:\{{[^}}]*\}}|(?:\\.|[^\\,}}])*)", re.IGNORECASE)
 """An assignment in Helm's notation: a backslash takes a comma into the value, braces hold a list."""

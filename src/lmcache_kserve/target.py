@@ -25,8 +25,8 @@ class Contents:
     """What a remote backend holds.
 
     Attributes:
-        entries: stored objects (Redis keys, files); None where the backend cannot tell (`lmcache_server`).
-        size_bytes: bytes in use by them.
+        entries: stored objects (Redis keys, files); None where the backend cannot count them (`lmcache-server`).
+        size_bytes: bytes that the objects use.
         entries_per_chunk: stored objects for one chunk of one worker (redis:// writes two: kv_bytes and metadata).
     """
 
@@ -48,7 +48,7 @@ class Replica(Protocol):
 
     @property
     def cache_server(self) -> str | None:
-        """The LMCache server that it uses in mode multiprocess, else None; replicas of one server share its memory."""
+        """The name of its LMCache server in mode multiprocess, else None; replicas of one server share its memory."""
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -66,7 +66,7 @@ class Replica(Protocol):
 
 
 class Interruptible(Protocol):
-    """A part of the release that its replicas cache with and that can be taken away for a while."""
+    """A part of the cache that can be stopped for a while."""
 
     @property
     def type(self) -> str:
@@ -77,7 +77,7 @@ class Interruptible(Protocol):
         """Whether its clients find it again after a restart (redis:// does, lm:// does not)."""
 
     def stop(self) -> None:
-        """Stop it as a failure would; what it held in memory is gone."""
+        """Stop it as a failure would. Its memory is lost."""
 
     def start(self) -> None:
         """Start it again, unless it starts by itself, and return when it is ready."""

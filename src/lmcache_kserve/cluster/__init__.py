@@ -1,4 +1,4 @@
 """A release on a Kubernetes cluster, seen from outside with a kubeconfig.
 
-`api` is the only door to the API server; everything else works on the plain objects that it returns.
+Only `api` talks to the API server. The other modules work on the plain objects that the server returns.
 """

@@ -1,7 +1,7 @@
 """The only door to the Kubernetes API: requests in one namespace, and what their failures mean for a user.
 
-Objects stay the plain mappings that the server sent: the client's typed models drop fields that they do not know and
-refuse objects that lack one. So the client is used for what is hard, the kubeconfig with all its ways to authenticate.
+Objects stay the plain mappings that the server sent: the client's typed models drop fields that they do not know, and
+refuse objects that lack a field. The client is used for the kubeconfig, with all its ways to authenticate.
 """
 
 import json
@@ -34,7 +34,7 @@ class ForbiddenError(HarnessError):
 
 
 class ConflictError(HarnessError):
-    """The object is not what it was taken for: another one has its name by now."""
+    """Another object has the name by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ class Api:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Any:  # noqa: ANN401 - a RESTResponse, whose `read` has no type hints: strict mypy refuses to call it
-        """Send a request and return its response, whose body is not read yet."""
+        """Send a request and return its response; the caller reads the body."""
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 - commands without a cluster should not wait for the import
 
         headers = {"Accept": "application/json, */*"} | ({"Content-Type": content_type} if body is not None else {})

@@ -1,4 +1,4 @@
-"""The remote backend of a release on a cluster: looked into through its pod, stopped by scaling it to nothing."""
+"""The remote backend of a release on a cluster: its pod says what it holds, and scaling to 0 stops it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,7 +30,7 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A Deployment or StatefulSet of the backend, and the replicas that it is meant to have."""
+    """A Deployment or StatefulSet of the backend; `replicas` is the number before anything was scaled."""
 
     resource: Resource
     name: str
@@ -45,9 +45,9 @@ class ClusterBackend(TypedBackend):
         api: its namespace.
         type: the value of `remoteBackend.type`.
         mode: the value of `lmcache.mode`.
-        labels: what its objects carry.
-        settings: what the replicas' LMCache was told about it.
-        neighbour: names a pod and its container that reach the backend and hold its credentials.
+        labels: the labels of its objects.
+        settings: what the replicas' LMCache was told.
+        neighbour: returns a pod and its container that reach the backend and hold its credentials.
     """
 
     api: Api
@@ -118,7 +118,7 @@ class ClusterBackend(TypedBackend):
         )
 
     def _contents_from_inside(self) -> Contents:
-        """What a backend holds that the release does not run: what caches for the release alone may reach it."""
+        """What an external backend holds, counted in a pod of the release: only such a pod may reach the backend."""
         match self.traits.source:
             case Source.REDIS:
                 command = count.command(resp, self.settings.redis_url)
@@ -190,7 +190,7 @@ class ClusterBackend(TypedBackend):
         return [Pod(manifest) for manifest in self.api.list(PODS, labels={**self.labels, **labels})]
 
     def _local_port(self) -> int:
-        """The port of this machine that leads to the backend's pod which says what it holds."""
+        """The port of this machine that leads to a pod which counts the backend's objects."""
         if self._forward is None:
             pods = self._telling()
             if not pods:
@@ -200,7 +200,7 @@ class ClusterBackend(TypedBackend):
         return self._forward.local_port
 
     def _telling(self) -> list[Pod]:
-        """The pods that can say what the backend holds: of Mooncake's, the master alone."""
+        """The pods that count the backend's objects; for Mooncake the master."""
         if self.traits.source is Source.MOONCAKE:
             return [pod for pod in self._pods() if pod.has_port(METRICS_PORT)]
         return self._entrances()

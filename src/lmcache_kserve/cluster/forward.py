@@ -1,7 +1,7 @@
-"""A port of this machine that leads to a port of a pod, whichever pod that is at the moment.
+"""A port of this machine that leads to a port of a pod; another pod may take its place.
 
-Each connection gets a tunnel of its own when it is made. So nothing has to be reopened when a pod is replaced or a
-connection breaks: the broken one ends here as it ended there, and the next one leads to the new pod.
+Each connection gets its own tunnel. When a pod is replaced, its connections end, and the next connection leads to the
+new pod.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ class Forward:
 
         Args:
             api: the namespace of the pods.
-            pod: called for each new connection; the pod's name, or None while there is none.
+            pod: called for each new connection; returns the pod's name, or None while no pod is ready.
             port: the pod's port.
         """
         self._api = api
@@ -68,7 +68,7 @@ class Forward:
         name = self._pod()
         if name is None:
             return
-        # What the client sees of a pod that cannot be reached is a closed connection, as with the pod's own address.
+        # The client sees a closed connection, as at the address of a pod that cannot be reached.
         with contextlib.suppress(HarnessError, OSError):
             tunnel = self._api.tunnel(name, self._port)
             try:

@@ -1,4 +1,4 @@
-"""A container's log as it is written, so that lines of a pod that is killed the next moment are not lost."""
+"""A container's log, read while it is written: a killed pod takes its log with it."""
 
 import threading
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ class Pod:
 
     @property
     def uid(self) -> str:
-        """What tells it from a later pod of the same name."""
+        """Its unique id: a later pod of the same name has another."""
         return str(self.manifest["metadata"]["uid"])
 
     @property
@@ -36,7 +36,7 @@ class Pod:
 
     @property
     def problem(self) -> str | None:
-        """What keeps it from being ready, in the words of the scheduler or of the kubelet; None without a known one."""
+        """Why it is not ready, in the words of the scheduler or of the kubelet; None where they do not say."""
         scheduled = self._conditions.get("PodScheduled", {})
         if scheduled.get("status") == "False":
             return f"pod {self.name} is not scheduled: {scheduled.get('message') or scheduled.get('reason')}"
@@ -82,7 +82,7 @@ class Pod:
         """A container by name, a sidecar among them, or the first one.
 
         Raises:
-            HarnessError: there is none of this name.
+            HarnessError: the pod has no container of this name.
         """
         for container in [*self.manifest["spec"]["containers"], *sidecars(self.manifest["spec"])]:
             if name is None or container["name"] == name:
@@ -94,7 +94,7 @@ class Pod:
         """The port of that name that a container declares, or its first.
 
         Raises:
-            HarnessError: it declares none.
+            HarnessError: the container declares no such port.
         """
         spec = self.container(container)
         for port in spec.get("ports", ()):
@@ -174,7 +174,7 @@ def _is_known(entry: Mapping[str, Any]) -> bool:
 
 
 def _existing(api: Api, resource: Resource, names: Iterable[str]) -> dict[str, Mapping[str, str]]:
-    """The data of ConfigMaps or Secrets by name; one that does not exist is left out: a reference may be optional."""
+    """The data of ConfigMaps or Secrets by name. A reference may be optional, so missing objects are left out."""
     found: dict[str, Mapping[str, str]] = {}
     for name in sorted(set(names)):
         try:

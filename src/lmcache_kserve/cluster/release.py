@@ -96,7 +96,7 @@ class Release:
         """One pod by name.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: the release has no pod of this name.
         """
         for pod in [*self.pods(), *self._node_servers()]:
             if pod.name == name:
@@ -104,7 +104,7 @@ class Release:
         raise NotFoundError(f"there is no pod {name} of release {self.name}")
 
     def cache_server(self, pod: Pod) -> Pod | None:
-        """The pod that runs the LMCache server of a predictor's pod: itself, or one on its node; None without any."""
+        """The pod with the LMCache server of a predictor's pod: that pod, or one of its node; None without a server."""
         if pod.has_container(SERVER_CONTAINER):
             return pod
         return next((server for server in self._node_servers() if server.node == pod.node), None)
@@ -147,7 +147,7 @@ class Release:
 
 
 def _unmet(service: Object) -> str | None:
-    """Why an InferenceService is not ready, in the words of its conditions; None for one that is."""
+    """Why an InferenceService is not ready, in the words of its conditions; None where it is ready."""
     status = service.get("status", {})
     generation, observed = service["metadata"].get("generation"), status.get("observedGeneration")
     if generation and observed and observed < generation:

@@ -101,12 +101,12 @@ class ClusterReplica:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCacheServer(CacheServer):
-    """The LMCache server that a replica uses; the kubelet starts it again when it ends.
+    """The LMCache server that a replica uses; when its container ends, the kubelet starts it again.
 
     Attributes:
         api: its namespace.
-        release: names its pods.
-        replica: whose server it is.
+        release: finds its pod.
+        replica: the replica that uses it.
     """
 
     api: Api

@@ -21,7 +21,7 @@ class ClusterTarget:
     """A release on a cluster.
 
     Use it as a context manager: whatever happens inside, a stopped backend is scaled back, and every forwarded port is
-    closed. Predictor pods are only ever deleted; how many there are stays KServe's business.
+    closed. Predictor pods are only deleted; KServe decides how many run.
     """
 
     def __init__(self, api: Api, release: str) -> None:
@@ -110,7 +110,7 @@ class ClusterTarget:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Versions and images of what runs, as far as it tells."""
+        """Versions and images of what runs, by name."""
         with suppress(HarnessError):  # a log that cannot be read is reported by the check of the logs
             return {**self._versions, **started_versions(self._replicas[0].logs())}
         return self._versions
@@ -138,7 +138,7 @@ class ClusterTarget:
         )
 
     def restart_replica(self, index: int) -> None:
-        """Delete a replica's pod if it is still there, and wait for the one that KServe's Deployment makes instead.
+        """Delete a replica's pod if it is still there, and wait for the new pod of KServe's Deployment.
 
         Raises:
             HarnessError: no new pod becomes ready.

@@ -141,10 +141,10 @@ def run(options: Options, *, console: Console) -> bool:
 
 
 def _check(manifests: Manifests) -> None:
-    """See that the release is one that a proof makes sense for.
+    """See that the proof can succeed with this release.
 
     Raises:
-        HarnessError: it is not; the message says which value to change.
+        HarnessError: it cannot; the message says which value to change.
     """
     if problems := policies.hash_seed_is_fixed(manifests):
         raise HarnessError("\n".join(str(problem) for problem in problems))

@@ -32,14 +32,14 @@ from lmcache_kserve.report.fault_table import FaultRow
 from lmcache_kserve.secrets import redact_command
 
 BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "mooncake")
-"""Those with a server that runs on a machine without RDMA: `remoteBackend.type`. A folder has none, nor has `none`."""
+"""Values of `remoteBackend.type`. `filesystem` and `none` have no server that can fail, and InfiniStore needs RDMA."""
 SIZES: Mapping[str, tuple[str, ...]] = {
     "redis": ("redis.maxmemory=128Mi",),
     "valkey": ("valkey.maxmemory=128Mi",),
     "redis-sentinel": ("redisSentinel.maxmemory=128Mi",),
     "mooncake": ("mooncake.localBuffer=128Mi", "mooncake.store.segmentSize=128Mi"),
 }
-"""Of the servers that evict: little, so that they are soon full. Below `remoteBackend`, by type."""
+"""Small caches, so that they fill quickly. Keys are backend types; values go below `remoteBackend`."""
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
 _WAIT_S = 5
@@ -48,7 +48,7 @@ _SLOW_S = 0.5
 _MEMORY_POLL_S = 0.2
 
 FAULTS = ("down at start", "slow 500 ms", "network cut", "full", "restarted empty", "killed")
-"""In this order: what a client may not recover from comes last."""
+"""In this order: a client may not recover from the last fault."""
 
 
 def faults(
@@ -95,7 +95,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class _Scenario:
-    """A fault as this machine makes it; `breaks` where connections of the replicas end by it."""
+    """How this machine makes a fault; `breaks` says whether connections of the replicas end."""
 
     begin: Callable[[], None]
     end: Callable[[], None]
@@ -246,7 +246,7 @@ class _Backend:
             link.mend()
 
     def _restart_replicas(self, bench: Bench) -> None:
-        """Give replicas whose client has lost the backend for good a new one."""
+        """Restart every replica: the client of this backend never reconnects."""
         with ThreadPoolExecutor(max_workers=len(bench.probes)) as pool:
             restarts = [pool.submit(self._target.restart_replica, probe.index) for probe in bench.probes]
             first_failure(restarts, then=self._target.stop)

@@ -19,7 +19,7 @@ from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.secrets import redact_command
 
 _KILL_ANSWER_TOKENS = 512
-"""A deleted pod goes on answering for up to two seconds: the answer that is to be cut off has to take longer."""
+"""A deleted pod goes on answering for up to two seconds. The answer to be cut off has to take longer."""
 
 
 def verify(  # noqa: PLR0913 - one parameter per option
@@ -99,7 +99,7 @@ def run(options: Options, *, console: Console) -> bool:
 
 
 def _reconnect(target: ClusterTarget, stages: Stages) -> None:
-    """Restart the replicas whose client has lost the backend for good: a proof leaves no release without its cache."""
+    """Restart the replicas of a backend whose client never reconnects: the release keeps its cache after the proof."""
     backend = target.backend
     if backend is None or backend.client_reconnects or not backend.was_stopped:
         return
@@ -111,7 +111,7 @@ def _reconnect(target: ClusterTarget, stages: Stages) -> None:
 
 
 def _write_logs(evidence: Evidence, folder: Path) -> None:
-    """Write every replica's log, whose secrets are replaced already."""
+    """Write every replica's log; the experiment has masked the secrets."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     logs: tuple[ReplicaLog, ...] = evidence.logs if isinstance(evidence.logs, tuple) else ()

@@ -136,7 +136,7 @@ def _cpu_engine(progress: Progress) -> Engine:
 
 
 def _engine_files(source: Path) -> list[Path]:
-    """The files that make the engine what it is."""
+    """The files that decide what is installed."""
     connector = source / "connector"
     code = sorted((connector / "src").rglob("*.py"))
     return [source / "requirements.txt", source / "torch.txt", connector / "pyproject.toml", *code]

@@ -51,7 +51,7 @@ class EnginePython:
 
 
 def python_for_engine() -> EnginePython:
-    """This process's own Python where vLLM and LMCache have wheels for it, otherwise one that uv finds or downloads."""
+    """This process's own Python where vLLM and LMCache have wheels for it, else a Python that uv finds or downloads."""
     version = sys.version_info[:2]
     if platform.python_implementation() == "CPython" and _OLDEST_PYTHON <= version <= _NEWEST_PYTHON:
         return EnginePython(request=sys.executable, tag=f"{version[0]}.{version[1]}-{platform.machine()}")
@@ -98,8 +98,8 @@ def check_machine(folder: Path) -> None:
 def install(home: Path, *, source: Path, python: EnginePython, lock: Exclusive, progress: Progress) -> None:
     """Make the environment `home` anew from the requirements and the connector in `source`.
 
-    uv keeps what it downloaded, so repeating an interrupted installation costs seconds. Installers hold the lock as
-    well: one that outlives this process, killed, keeps the next installation waiting instead of working against it.
+    uv keeps its downloads, so repeating an interrupted installation takes seconds. The installers hold the lock too: if
+    this process is killed, the next installation waits for an installer that still runs.
 
     Raises:
         HarnessError: a step failed; its notes hold the end of the installer's output.

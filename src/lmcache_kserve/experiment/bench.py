@@ -1,4 +1,4 @@
-"""What every stage of an experiment works with: the replicas, prompts of the right size, and the backend's state."""
+"""What every stage of an experiment needs: the replicas, prompts of the right size, and the backend's state."""
 
 import secrets
 from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ class Bench:
         """What the backend holds now.
 
         Raises:
-            HarnessError: there is no backend that the target can reach into.
+            HarnessError: the target cannot reach into the backend.
         """
         if self.target.backend is None:
             raise HarnessError(f"a backend of type {self.target.backend_type} cannot be looked into from here")

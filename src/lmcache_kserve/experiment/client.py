@@ -1,7 +1,7 @@
 """Streaming completions with a trustworthy time to first token; the only module that speaks HTTP to a replica.
 
-The clock starts just before the request is sent on a connection that is already open, and stops at the first frame
-that carries text: not at the response's headers, not at an empty frame, not at the usage frame.
+The connection is open before the clock starts. The clock stops at the first frame that carries text: headers, empty
+frames and the usage frame do not count.
 """
 
 import json
@@ -21,7 +21,7 @@ _EXCERPT = 500
 
 
 class RequestError(HarnessError):
-    """A request that was not answered as it should be; never retried here, so that a retry is always visible."""
+    """A request without a proper answer. Nothing is retried here, so that every retry is visible."""
 
     def __init__(self, message: str, *, request_id: str) -> None:
         super().__init__(message)

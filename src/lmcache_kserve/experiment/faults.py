@@ -1,4 +1,4 @@
-"""What the service does when something breaks: a replica killed in mid-request, a part of the cache gone and back."""
+"""What the service does when something breaks: a replica is killed, or a part of the cache goes and comes back."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -82,7 +82,7 @@ def _kill(bench: Bench, stage: str) -> tuple[ReplicaKill, str]:
 
 
 def _survivors(bench: Bench, others: list[Probe]) -> Traffic | None:
-    """Start steady traffic on the replicas that stay; None where there are none."""
+    """Start steady traffic on the replicas that stay; None where no replica stays."""
     if not others:
         return None
     work = [(probe, [_known(bench, probe, bench.short_prompt())]) for probe in others]
@@ -226,7 +226,7 @@ def _disturb(bench: Bench, fault: Fault, stage: str) -> Outage:
 def _await_hits(bench: Bench, back: float) -> tuple[float | None, int]:
     """Try fresh prompts until what one replica stores is found by another; seconds since `back`, and the tries.
 
-    Where replicas share nothing, the one that stores is asked.
+    Where replicas share nothing, the replica that stores is asked.
     """
     tries = 0
     reader = bench.probes[-1]

@@ -1,4 +1,4 @@
-"""What happened when, for the timeline, the log check and whoever watches."""
+"""What happened when: for the timeline, for the check of the logs, and for people who watch."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""One replica under observation: sends it requests and reads what it logged about each of them."""
+"""One replica under measurement: sends requests to it, and reads what it logged about each request."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -120,7 +120,7 @@ class Probe:
         return request_log(self.replica.logs(since=since), request_id, chunk_size=self.chunk_size)
 
     def _with_log(self, sent: Pass, complete: Callable[[RequestLog], bool]) -> Pass:
-        """Attach what the log says once it is `complete`, or what it says when the time is up."""
+        """Attach what the log says, once `complete` is true of it or the time is up."""
         last = RequestLog()
 
         def ready() -> RequestLog | Pending:

@@ -1,7 +1,7 @@
 """The experiment: the same sequence of requests and faults for a laptop and for a GPU cluster.
 
-The measured pairs come first, the killed replica next, then the LMCache server of mode multiprocess, the outage of the
-backend last: a backend whose client never reconnects would spoil whatever came after it.
+The measured pairs come first, then the killed replica, then the LMCache server of mode multiprocess. The outage of the
+backend comes last: some clients never reconnect, and would spoil the stages after it.
 """
 
 from collections.abc import Callable, Sequence

@@ -26,9 +26,9 @@ class Source(Enum):
     MOONCAKE = auto()
     """The metrics of Mooncake's master."""
     MEMORY = auto()
-    """The memory of the server's process: it cannot be asked."""
+    """The memory of the server's process: the server has no command that counts."""
     NOTHING = auto()
-    """Nothing that the harness knows of."""
+    """The harness knows no way to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class BackendTraits:
     Attributes:
         client_reconnects: LMCache finds the backend again after a restart.
         source: what says how many objects it holds.
-        entrance: label `lmcache-kserve/part` of the pods that clients connect to; empty where all pods are alike.
+        entrance: label `lmcache-kserve/part` of the pods that clients connect to; empty where clients connect to any.
     """
 
     client_reconnects: bool
@@ -56,11 +56,11 @@ TRAITS = {
     "lmcache-server": BackendTraits(client_reconnects=False, source=Source.MEMORY),
     # A file for each chunk; there is no connection to lose.
     "filesystem": BackendTraits(client_reconnects=True, source=Source.FILES),
-    # RDMA alone: not run by this project. What it holds it says in numbers of its own, and its memory is taken at once.
+    # InfiniStore needs RDMA, so this project does not run it. Its metrics are its own, and it takes all memory at once.
     "infinistore": BackendTraits(client_reconnects=False, source=Source.NOTHING),
-    # Whatever LMCache knows.
+    # Any backend that LMCache knows.
     "custom": BackendTraits(client_reconnects=False, source=Source.NOTHING),
-    # An object for each chunk; a client that failed three times in a row does not try again.
+    # An object for each chunk. A client that failed three times in a row does not try again.
     "s3": BackendTraits(client_reconnects=False, source=Source.BUCKET),
     # An object for each chunk; clients and stores join a new master by themselves.
     "mooncake": BackendTraits(client_reconnects=True, source=Source.MOONCAKE),
@@ -108,12 +108,12 @@ class TypedBackend:
         return self.traits.client_reconnects
 
     def silent(self, which: str = "a") -> HarnessError:
-        """The error of a backend, `an external` one say, that cannot be asked what it holds."""
+        """The error for a backend that does not say what it holds; `which` is `a` or `an external`."""
         return HarnessError(f"{which} backend of type {self.type} has no way to say what it holds")
 
     @staticmethod
     def external() -> HarnessError:
-        """The error of a backend that the release does not run."""
+        """The error for a backend that the release does not run."""
         return HarnessError("the release does not run the backend: an external one cannot be stopped from here")
 
 

@@ -1,9 +1,9 @@
 """What LMCache logs about a request, by version.
 
-LMCache names the request in its lines by vLLM's id, which wraps the `X-Request-Id` header (`cmpl-<id>-0-<hex>`): a
-line belongs to a request when it contains the id. Lines are at INFO level. With tensor parallelism each worker writes
-its own store and retrieve lines. In mode multiprocess the server writes the lines: its lookups carry the id, the stores
-and retrievals after them do not, and that a lookup found nothing is at DEBUG (the chart lets that one line through).
+LMCache names the request by vLLM's id, which wraps the `X-Request-Id` header: `cmpl-<id>-0-<hex>`. A line belongs to a
+request when it contains the id. Lines are at INFO level. With tensor parallelism each worker writes its own store and
+retrieve lines. In mode multiprocess the server writes the lines. Its lookups carry the id; the stores and retrievals
+after them do not. A lookup that found nothing is logged at DEBUG, and the chart lets that line through.
 """
 
 import re
@@ -38,7 +38,7 @@ class LineFormat:
         versions: the LMCache versions that write it.
         pattern: named groups `total`, `hit`, `chunks`, `computed`, `load`, `tokens`, `l1`, `l2`, as far as the line has
             them.
-        names_request: whether the line carries the request's id; one that does not belongs to the lookup before it.
+        names_request: whether the line carries the request's id; other lines belong to the lookup before them.
     """
 
     event: Event
@@ -146,10 +146,10 @@ class RequestLog:
     """What a replica's log says about one request.
 
     Attributes:
-        lookup: the last lookup that had an answer, else the last one; None where there is no such line.
+        lookup: the last lookup that had an answer, else the last lookup; None without a lookup.
         stored_tokens: tokens written to LMCache, over all steps of a chunked prefill.
-        retrieved_tokens: tokens loaded from LMCache; None where there is no such line.
-        tiers: where a server of mode multiprocess found it; None where there is no such line.
+        retrieved_tokens: tokens loaded from LMCache; None without such a line.
+        tiers: where a server of mode multiprocess found the tokens; None without such a line.
     """
 
     lookup: Lookup | None = None

@@ -29,10 +29,10 @@ class LMCacheSettings:
     Attributes:
         connector: the vLLM connector of `--kv-transfer-config`, or None without one.
         chunk_size: tokens per cached chunk.
-        remote_url: the remote backend's address, without credentials; None where it has none or is named otherwise.
-            In mode multiprocess the scheme is the adapter's name.
+        remote_url: the remote backend's address, without credentials; None where LMCache takes no address. In mode
+            multiprocess the scheme is the adapter's name.
         login: `username` and `password` for it, each where it has one.
-        extra_config: settings of connectors, by name; in mode multiprocess those of the adapter.
+        extra_config: settings of connectors by name; in mode multiprocess the adapter's settings.
     """
 
     connector: str | None

@@ -24,7 +24,7 @@ from lmcache_kserve.target import LOOPBACK, Contents
 
 @dataclass(frozen=True, slots=True)
 class LocalBackend(TypedBackend):
-    """The remote backend of a release that runs on this machine, or an external one that it names."""
+    """The remote backend of a release on this machine; without pods the backend is external."""
 
     type: str
     mode: str

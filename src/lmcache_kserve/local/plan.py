@@ -30,7 +30,7 @@ _NOT_RUN_LOCALLY = {
     "ServiceMonitor",
     "ServingRuntime",
 }
-"""Objects that run nothing themselves, or that only a cluster's controllers act on."""
+"""Objects that run nothing on this machine: they are data, or a cluster's controllers act on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,11 @@ class PodPlan:
 
     Attributes:
         name: unique within the release, `<workload>-<ordinal>`.
-        component: its `app.kubernetes.io/component`: `predictor`, `remote-backend` or `cache-server`, or another of the
-            chart's.
+        component: the value of its label `app.kubernetes.io/component`.
         labels: the pod's labels, which Services select.
         spec: the pod spec.
         claim_templates: names of a StatefulSet's volume claim templates, which become volumes of the pod.
-        subdomain: the headless Service by which the pod has a name in DNS, `<name>.<subdomain>`; empty without one.
+        subdomain: a headless Service, which gives the pod the name `<name>.<subdomain>`; empty without a Service.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""One pod as a group of processes: its init containers run to the end or stay, its containers run side by side."""
+"""One pod as a group of processes: its init containers run first, its containers run side by side."""
 
 import threading
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Release:
         directory: the folder of this run.
         configuration: its ConfigMaps and Secrets.
         addresses: where its Services answer on this machine.
-        programs: the programs its images would bring.
+        programs: the programs that a cluster would take from images.
         closing: set when the run ends, so that no thread starts another process.
     """
 
@@ -142,7 +142,7 @@ class LocalPod:
         return Path(path).read_text(encoding="utf-8")
 
     def start(self) -> None:
-        """Run the init containers, of which a sidecar stays, start the containers and wait until all are ready.
+        """Run the init containers, start the containers, and wait until all are ready; sidecars stay.
 
         A container that ends before it is ready is an error the first time. Later its probes' patience decides: a port
         of its last run may not be free yet.
@@ -163,7 +163,7 @@ class LocalPod:
             self._wait_ready(container)
 
     def stop(self) -> None:
-        """End the pod as a deletion does, and remove what it loses by that."""
+        """End the pod as a deletion does, and remove its files: emptyDirs and configuration."""
         self._end(gracefully=True)
 
     def kill(self) -> None:
@@ -242,7 +242,7 @@ class LocalPod:
                 return
         if container["name"] not in self._once_ready or closing.wait(_RESTART_DELAY_S):
             return
-        process.kill()  # what it has left behind
+        process.kill()  # its descendants may still run
         with suppress(HarnessError):  # ended from here
             again = self._launch(container, instead_of=process)
             again.log.append(f"{again.name} ended with code {process.exit_code} and was started again")

@@ -13,16 +13,16 @@ from lmcache_kserve.local.rewrite import Addresses
 from lmcache_kserve.target import LOOPBACK
 
 _PORTS = range(20000, 65536)
-"""Above the ports that servers have by default, and those that Mooncake's clients and stores choose themselves."""
+"""Above the default ports of servers, and above the ports that Mooncake's clients and stores choose."""
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def assign_ports(pods: Sequence[PodPlan]) -> dict[str, dict[int, int]]:
     """Choose a free local port for every container port of every pod: `{pod: {container port: local port}}`.
 
-    None is among those that Linux gives to sockets that name no port, unless it leaves too few others: each worker of
-    vLLM opens dozens of these, and one of them would take the port of a server that is down, whose clients would then
-    wait for its answers.
+    Linux gives ephemeral ports to sockets that name no port, and each worker of vLLM opens dozens of such sockets. A
+    socket could take the port of a server that is down, and clients would wait for its answers. So ephemeral ports are
+    chosen last.
 
     Raises:
         HarnessError: there are not that many free ports.
@@ -58,11 +58,11 @@ def service_addresses(
 ) -> Addresses:
     """Find the local address of every Service port, and of every port of the pods that a headless Service names.
 
-    A Service with several pods leads to the first: those of a backend that clients connect to are all alike, and the
+    A Service with several pods leads to the first pod. All pods of a backend's Service give the same answers, and the
     predictor's replicas are addressed one by one.
 
     Raises:
-        HarnessError: a Service's target port is none that its pods declare.
+        HarnessError: the pods of a Service do not declare its target port.
     """
     addresses: dict[tuple[str, int], int] = {}
     for service in services:

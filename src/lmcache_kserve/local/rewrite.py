@@ -1,8 +1,11 @@
 """Turns what is written for a pod's own network and file system into what holds on this machine.
 
-A pod has its own address and root directory; a local process shares both. Three kinds of text are therefore moved:
-mount paths to folders, Service addresses to loopback addresses, and the pod's own ports to free ones: in the arguments
-of the container that listens, and in addresses on the loopback interface by which other containers of the pod reach it.
+A pod has its own address and root directory; a local process shares both. So three kinds of text are moved:
+
+- mount paths to folders,
+- Service addresses to loopback addresses,
+- the pod's own ports to free ports: in the arguments of the container that listens, and in the loopback addresses by
+  which other containers of the pod reach it.
 """
 
 import json

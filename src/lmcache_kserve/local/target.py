@@ -48,8 +48,8 @@ class LocalTarget:
         directory: a folder for this release alone; removed at the end.
         engine: where vLLM and LMCache are installed.
         chart_versions: versions that only the caller knows (chart, Helm).
-        given_secrets: data by key of Secrets that a cluster would hold already, by name.
-        linked: put a network that can be slow or cut between the replicas and the backend's Services.
+        given_secrets: Secrets that a cluster would hold already: by name, their data by key.
+        linked: whether to put a network that can be slow or cut between the replicas and the backend's Services.
     """
 
     manifests: Manifests
@@ -111,7 +111,7 @@ class LocalTarget:
 
         Args:
             progress: told the name of each pod that became ready.
-            backend: whether the backend starts too; `LocalBackend.start` makes good for it.
+            backend: whether the backend starts too; `LocalBackend.start` starts it later.
 
         Raises:
             HarnessError: a pod did not become ready; the others are ended.
