@@ -1,6 +1,7 @@
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 from lmcache_kserve.lock import Exclusive
 
@@ -29,13 +30,16 @@ def test_a_program_that_inherited_the_lock_holds_it_until_its_end(tmp_path: Path
 
 
 def test_threads_of_one_process_exclude_each_other_too(tmp_path: Path) -> None:
-    inside: list[int] = []
+    waits, entered = Event(), Event()
 
-    def make(number: int) -> None:
+    def make() -> None:
+        with Exclusive(tmp_path / "folder", waiting=waits.set):
+            entered.set()
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
         with Exclusive(tmp_path / "folder"):
-            inside.append(number)
-            assert inside == [number]
-            inside.clear()
-
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        list(threads.map(make, range(40)))
+            second = threads.submit(make)
+            assert waits.wait(5)
+            assert not entered.wait(0.1)
+        second.result(5)
+    assert entered.is_set()

@@ -19,12 +19,14 @@ PORT = 8080
 class Handler(BaseHTTPRequestHandler):
     """Is ready at the third request."""
 
+    protocol_version = "HTTP/1.1"
     server: "Server"
 
     def do_GET(self) -> None:
         self.server.connections.add(self.client_address)
         self.server.asked += 1
         self.send_response(200 if self.server.asked >= 3 else 503)
+        self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
