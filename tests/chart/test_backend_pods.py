@@ -95,11 +95,10 @@ def merged(values: Any, more: Any) -> Any:
 
 
 def test_a_value_at_its_old_place_is_refused_with_the_new_one(helm: Helm) -> None:
-    examples: dict[str, Any] = dict(POD)
     values: dict[str, Any] = {}
     for old, new in moved_values().items():
         if new:
-            values = merged(values, at(old, examples[old.rpartition(".")[2]]))
+            values = merged(values, at(old, POD[old.rpartition(".")[2]]))
     with pytest.raises(HelmError) as caught:
         helm.template(CHART, release="llm", namespace="models", values=values)
     said = [line.strip() for line in str(caught.value).splitlines() if line.strip().startswith("- ")]
