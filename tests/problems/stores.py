@@ -28,6 +28,15 @@ LMCACHE_SERVER = labelled(
             deploy=False,
             external={"endpoint": "a:1", "tls": {"enabled": True}},
         ),
+        "KServe's own label on its pods": Problem(
+            named=("remoteBackend.pod.podLabels",),
+            values={
+                "remoteBackend": {
+                    "type": "lmcache-server",
+                    "pod": {"podLabels": {"serving.kserve.io/inferenceservice": "llm"}},
+                }
+            },
+        ),
         "two replicas": backend("lmcache-server", "replicas", replicas=2),
         "a tag without a repository": backend("lmcache-server", "image.repository", image={"tag": "1"}),
         "a repository without a tag": backend("lmcache-server", "image.tag", image={"repository": "example.com/a"}),
