@@ -8,6 +8,7 @@ import pytest
 import lmcache_kserve
 
 PACKAGE = Path(lmcache_kserve.__file__).parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 STEPS = (
     ("__init__", "errors", "waiting", "concurrency", "lock", "progress", "secrets", "resources"),
     ("target",),
@@ -50,3 +51,10 @@ def test_a_step_imports_earlier_steps_only(file: Path) -> None:
 
 def test_every_folder_and_module_has_its_step() -> None:
     assert {file.relative_to(PACKAGE).with_suffix("").parts[0] for file in FILES} == set(RANK)
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "scripts", "images", "charts/lmcache-kserve/files"])
+def test_no_module_is_longer_than_a_reader_keeps_in_mind(folder: str) -> None:
+    files = [file for file in (REPOSITORY / folder).rglob("*.py") if "data" not in file.parts]
+    assert files
+    assert {file.name: lines for file in files if (lines := file.read_text(encoding="utf-8").count("\n")) > 400} == {}

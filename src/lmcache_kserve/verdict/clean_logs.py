@@ -72,7 +72,7 @@ def _judge(evidence: Evidence) -> Judgement:
 
 CHECK = Check(
     id="clean-logs",
-    title="Logs are clean",
+    title="Logs hold no secret and no error that nobody provoked",
     rule="The logs contain no secret, no hash-seed warning, no unknown LMCache key and no failed start. They contain "
     "no connection error and no traceback, except while a fault is provoked or, on a cluster, before the run.",
     judge=_judge,
