@@ -8,7 +8,7 @@ IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 CLUSTER ?= lmcache-kserve
 KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart import helm_binary; print(helm_binary.helm())')" \
 	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
-# A node would pull them as well, but then in the middle of a test.
+# Pulled before the tests: a node would otherwise pull an image in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 
 .PHONY: help
@@ -41,7 +41,7 @@ test: $(UV) ## Unit and chart tests
 	$(RUN) pytest -n 2 --dist worksteal
 
 .PHONY: test-local
-test-local: $(UV) ## The proof with the real engine, for each way to configure it
+test-local: $(UV) ## The proof with the real engine, for each way to configure the cache
 	$(RUN) pytest tests/local $(PYTEST_ARGS)
 
 .PHONY: cluster
@@ -60,7 +60,7 @@ cluster-down: ## Remove the cluster that `make cluster` made
 	scripts/kind-down --name $(CLUSTER)
 
 .PHONY: image
-image: ## Build the CPU image $(IMAGE), and with the test model inside $(IMAGE)-tiny; try the latter
+image: ## Build the CPU image $(IMAGE), and $(IMAGE)-tiny with the test model; try the second
 	docker build $(IMAGE_ARGS) --build-arg VERSION=$(VERSION) --target server --tag $(IMAGE) images/vllm-cpu
 	docker build $(IMAGE_ARGS) --build-arg VERSION=$(VERSION) --target tiny --tag $(IMAGE)-tiny images/vllm-cpu
 	images/vllm-cpu/smoke $(IMAGE)-tiny

@@ -7,7 +7,10 @@ class Progress(Protocol):
     """Told how far a piece of work is."""
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` steps of `stage` are behind us; `note` says what happens now."""
+        """Show that `done` of `total` steps of `stage` are behind us.
+
+        `note` says what happens now, or what has just ended.
+        """
 
 
 def untold(stage: str, done: int, total: int, note: str = "") -> None:

@@ -10,10 +10,13 @@ REDACTED = "***"
 _NAME = r"(?:(?:password|passwd|requirepass|masterauth|token|api[-_]?key)(?:\[\d+\])?|stringData\.[^=,]+)"
 """The end of the name of a value that holds a secret. `existingSecret` names a Secret and holds no secret itself."""
 
-_ASSIGNED = re.compile(rf"({_NAME})=(?:\{{[^}}]*\}}|(?:\\.|[^\\,}}])*)", re.IGNORECASE)
-"""An assignment in Helm's notation: a backslash takes a comma into the value, braces hold a list."""
+_ASSIGNED = re.compile(rf"({_NAME})=(?:\{{[^}}]*\}}|(?:\\.|[^\\,}}]|\}}(?!,|\Z))*)", re.IGNORECASE)
+"""An assignment in Helm's notation: a backslash takes a comma into the value, braces hold a list.
+
+A closing brace before a comma or the end closes the list that the assignment stands in.
+"""
 _LITERAL = re.compile(rf"({_NAME})=.*", re.IGNORECASE | re.DOTALL)
-_MEMBER = re.compile(rf'("{_NAME}"\s*:\s*)"(?:\\.|[^\\"])*"', re.IGNORECASE)
+_MEMBER = re.compile(rf'("{_NAME}"\s*:\s*|{_NAME}=)"(?:\\.|[^\\"])*"', re.IGNORECASE)
 _GIVEN = re.compile(r"^([^=]*)=.*", re.DOTALL)
 
 _PLACES = {
@@ -42,7 +45,8 @@ def redact_command(words: Sequence[str], secrets: Sequence[str] = ()) -> tuple[s
         secrets: values to replace wherever they stand. The values of `--secret`, and of Helm's `--set` options where
             their name is the name of a secret, are replaced without being known.
     """
-    return tuple(redact(word, secrets) for word in _masked_by_name(words))
+    # Known values first: a secret that its place masks in part could no longer be found whole.
+    return tuple(_masked_by_name([redact(word, secrets) for word in words]))
 
 
 def _masked_by_name(words: Sequence[str]) -> Iterator[str]:

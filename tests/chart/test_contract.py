@@ -111,6 +111,12 @@ def test_a_version_is_read_from_the_label_of_this_chart_only(label: str | None, 
     assert contract.chart_version(label) == version
 
 
+@pytest.mark.parametrize("annotation", [contract.OLDEST_KSERVE_ANNOTATION, contract.NEWEST_KSERVE_ANNOTATION])
+def test_the_chart_says_which_releases_of_kserve_it_knows(annotation: str) -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["annotations"][annotation].count(".") == 1
+
+
 NAMES = sorted(
     value
     for name, value in vars(contract).items()

@@ -55,7 +55,7 @@ def running(*settings: str) -> Iterator[LocalTarget]:
             given_secrets={},
         ) as target,
     ):
-        target.start(progress=lambda _: None)
+        target.start()
         yield target
 
 

@@ -45,7 +45,7 @@ def _imported(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_a_step_imports_earlier_steps_only(file: Path) -> None:
     own = file.relative_to(PACKAGE).with_suffix("").parts[0]
-    wrong = {name for name in _imported(file) - {own} if RANK[name] >= RANK[own] > 0}
+    wrong = {name for name in _imported(file) - {own} if RANK[name] > RANK[own] or RANK[name] == RANK[own] > 0}
     assert not wrong, f"{own} imports {', '.join(sorted(wrong))}, which a later step or its own neighbour is"
 
 

@@ -45,11 +45,13 @@ def test_an_empty_secret_replaces_nothing_and_a_longer_one_goes_first() -> None:
         (["--set-string", "a=1,huggingFace.token=x,b=2"], ["--set-string", "a=1,huggingFace.token=***,b=2"]),
         (["--set", r"huggingFace.token=x\,y=z,b=2"], ["--set", "huggingFace.token=***,b=2"]),
         (["--set", "a.password={x,y},b=2"], ["--set", "a.password=***,b=2"]),
+        (["--set", "a.password=x}y,b=2"], ["--set", "a.password=***,b=2"]),
         (["--set", "a.config.requirepass=x"], ["--set", "a.config.requirepass=***"]),
         (["--set", "model.extraArgs={--api-key=x,--port=1}"], ["--set", "model.extraArgs={--api-key=***,--port=1}"]),
         (["--set", "extraObjects[0].stringData.any=x"], ["--set", "extraObjects[0].stringData.any=***"]),
         (["--set-literal", "huggingFace.token=x,y"], ["--set-literal", "huggingFace.token=***"]),
         (["--set-json", 'a={"password": "x\\"y", "n": 1}'], ["--set-json", 'a={"password": "***", "n": 1}']),
+        (["--set-json", 'a.password="x"'], ["--set-json", 'a.password="***"']),
         (["--secret", "redis/any=x=y"], ["--secret", "redis/any=***"]),
         (["--secret=redis/any=x"], ["--secret=redis/any=***"]),
     ],
@@ -80,3 +82,7 @@ def test_a_known_secret_is_masked_wherever_it_stands() -> None:
         "--set",
         "predictor.env[0].value=***",
     )
+
+
+def test_a_known_secret_is_found_whole_even_where_its_place_gives_away_a_part() -> None:
+    assert redact_command(["--set", "a.password=x,y"], ["x,y"]) == ("--set", "a.password=***")

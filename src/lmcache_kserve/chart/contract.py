@@ -33,6 +33,10 @@ BACKEND_ANNOTATION = "lmcache-kserve/remote-backend"
 MODE_ANNOTATION = "lmcache-kserve/mode"
 """Annotation of the InferenceService: the value of `lmcache.mode`, or `none` while LMCache is off."""
 
+OLDEST_KSERVE_ANNOTATION = "lmcache-kserve/oldest-kserve"
+NEWEST_KSERVE_ANNOTATION = "lmcache-kserve/newest-kserve"
+"""Annotations of Chart.yaml: the oldest and the newest KServe release that the chart knows, as major.minor."""
+
 PREDICTOR_CONTAINER = "kserve-container"
 """The container that serves the model; KServe looks for this name."""
 

@@ -13,16 +13,13 @@ from typing import Any
 
 from lmcache_kserve.chart import policies, schemas, versions
 from lmcache_kserve.chart.helm import ChartRefusalError, Helm, HelmError, ValuesSchemaError
-from lmcache_kserve.chart.manifests import ManifestError, Manifests, Violation, describe
+from lmcache_kserve.chart.manifests import VALUES, ManifestError, Manifests, Violation, describe
 from lmcache_kserve.chart.parts import Parts, Rendered, taken_apart
 from lmcache_kserve.chart.values_files import ignored_by_helm
 from lmcache_kserve.errors import HarnessError
 
-VALUES = "values"
-"""What findings about the values have in place of an object."""
-
 _RELEASE_NAME = re.compile(r"(?=.{1,53}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_MISFITS = (HarnessError, AttributeError, KeyError, TypeError, ValueError)
+_MISFITS = (AttributeError, KeyError, TypeError, ValueError)
 """How a policy fails on an object that does not fit its schema."""
 
 
@@ -85,6 +82,7 @@ class Request:
         set_strings: as for `--set-string`.
         set_json: as for `--set-json`.
         set_files: as for `--set-file`.
+        set_literals: as for `--set-literal`.
         release: name of the release.
         namespace: namespace of the release.
         kube_version: the Kubernetes version; None for the newest that the chart and the schemas know.
@@ -99,6 +97,7 @@ class Request:
     set_strings: Sequence[str] = ()
     set_json: Sequence[str] = ()
     set_files: Sequence[str] = ()
+    set_literals: Sequence[str] = ()
     release: str
     namespace: str
     kube_version: str | None = None
@@ -158,8 +157,8 @@ def examine(request: Request) -> Examination:
     """
     if not _RELEASE_NAME.fullmatch(request.release):
         raise HarnessError(
-            f"--release-name {request.release!r} is not a release name: use at most 53 lower-case letters, digits and "
-            "dashes"
+            f"--release-name {request.release!r} is not a release name: use at most 53 lower-case letters, digits, "
+            "dashes and dots, with a letter or digit first and last"
         )
     notes = _Notes()
     notes.add(Kind.SCHEMA, "values", ignored_by_helm(request.values_files))
@@ -252,6 +251,7 @@ def _template(request: Request, chart: Path, kubernetes: str, *, values_schema: 
             set_strings=request.set_strings,
             set_json=request.set_json,
             set_files=request.set_files,
+            set_literals=request.set_literals,
             kube_version=request.kube_version or f"{kubernetes}.0",
             api_versions=request.api_versions,
             values_schema=values_schema,
@@ -272,6 +272,11 @@ def _judge_by_policies(manifests: Manifests, values: Mapping[str, Any], notes: _
     for policy in policies.catalogue(policies.external_names(values)):
         try:
             breaches = policy.breaches(manifests)
+        except HarnessError as error:
+            if not notes.findings:
+                raise
+            notes.not_done.append(f"Policy {policy.id} was not applied: {error}")
+            continue
         except _MISFITS:
             if not notes.findings:
                 raise

@@ -12,7 +12,7 @@ from typing import Any
 
 import platformdirs
 
-from lmcache_kserve.chart.manifests import Manifests, Violation, dotted
+from lmcache_kserve.chart.manifests import VALUES, Manifests, Violation, dotted
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.secrets import redact_command
 
@@ -56,11 +56,11 @@ class ChartRefusalError(HelmError):
         """Each problem of the chart's list; a text that is not a list is one problem."""
         text = str(self)
         found = tuple(
-            Violation("values", match["path"], match["message"])
+            Violation(VALUES, match["path"], match["message"])
             for line in text.splitlines()
             if (match := _PROBLEM_LINE.fullmatch(line))
         )
-        return found or (Violation("values", "", " ".join(text.split())),)
+        return found or (Violation(VALUES, "", " ".join(text.split())),)
 
 
 class ValuesSchemaError(HelmError):
@@ -70,7 +70,7 @@ class ValuesSchemaError(HelmError):
     def violations(self) -> tuple[Violation, ...]:
         """Each problem, its path dotted whichever Helm wrote it."""
         return tuple(
-            Violation("values", _schema_path(match), match["message"])
+            Violation(VALUES, _schema_path(match), match["message"])
             for line in str(self).splitlines()
             if (match := _SCHEMA_LINE.fullmatch(line))
         )
@@ -113,6 +113,7 @@ class Helm:
         set_strings: Sequence[str] = (),
         set_json: Sequence[str] = (),
         set_files: Sequence[str] = (),
+        set_literals: Sequence[str] = (),
         kube_version: str = DEFAULT_KUBE_VERSION,
         api_versions: Sequence[str] = (),
         values_schema: bool = True,
@@ -120,7 +121,7 @@ class Helm:
         """Render a chart.
 
         Later sources win: the chart's values, `values_files` in their order, `values`, `set_json`, `set_values`,
-        `set_strings`, `set_files`.
+        `set_strings`, `set_files`, `set_literals`.
 
         Args:
             chart: the chart's folder or package.
@@ -132,6 +133,7 @@ class Helm:
             set_strings: assignments of texts, as for `--set-string`.
             set_json: assignments of JSON values, as for `--set-json`.
             set_files: assignments of files' contents, as for `--set-file`.
+            set_literals: one assignment each of a text that may hold commas, as for `--set-literal`.
             kube_version: the Kubernetes version that the chart sees.
             api_versions: what the chart sees as the cluster's APIs, for example
                 `serving.kserve.io/v1beta1/InferenceService`.
@@ -153,6 +155,7 @@ class Helm:
             "--set": set_values,
             "--set-string": set_strings,
             "--set-file": set_files,
+            "--set-literal": set_literals,
         }
         value_arguments, stdin = _value_arguments(values_files, values, assignments)
         return Manifests.parse(self._run(*arguments, *value_arguments, stdin=stdin))

@@ -25,6 +25,10 @@ POD_SPEC_PATHS: dict[str, tuple[str, ...]] = {
 """Where objects of a kind carry a pod spec."""
 
 
+VALUES = "values"
+"""What a violation in the values has in place of an object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One thing that is wrong with a rendered object.

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from lmcache_kserve import resources
 from lmcache_kserve.chart import helm_binary, schemas
 from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
 from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.chart.parts import taken_apart
 from lmcache_kserve.chart.values_files import require_values_files
 
 RELEASE = "demo"
@@ -93,11 +92,5 @@ class Renderer:
 
     def versions(self) -> dict[str, str]:
         """Versions of the chart and of Helm."""
-        return {"chart": chart_version(self.chart), "helm": self.helm.version}
-
-
-def chart_version(chart: Path) -> str:
-    """The version in a chart folder's Chart.yaml; a package carries it in its name."""
-    if chart.is_dir():
-        return str(yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))["version"])
-    return chart.stem.rpartition("-")[2]
+        with taken_apart(self.chart) as parts:
+            return {"chart": str(parts.metadata["version"]), "helm": self.helm.version}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from lmcache_kserve.chart.manifests import ManifestError, Violation, load_strict
+from lmcache_kserve.chart.manifests import VALUES, ManifestError, Violation, load_strict
 from lmcache_kserve.errors import HarnessError
 
 
@@ -28,12 +28,12 @@ def ignored_by_helm(paths: Sequence[Path]) -> list[Violation]:
     found = []
     for path in paths:
         if len(_documents(path)) > 1:
-            found.append(Violation("values", str(path), "has several YAML documents; Helm reads only the first"))
+            found.append(Violation(VALUES, str(path), "has several YAML documents; Helm reads only the first"))
         try:
             load_strict(path.read_text(encoding="utf-8"))
         except ManifestError as error:
             where, problem = _marked(error.__cause__)
-            found.append(Violation("values", f"{path}, {where}", f"{problem}; Helm takes the last"))
+            found.append(Violation(VALUES, f"{path}, {where}", f"{problem}; Helm takes the last"))
     return found
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmcache_kserve.chart import schemas
+from lmcache_kserve.chart.contract import NEWEST_KSERVE_ANNOTATION, OLDEST_KSERVE_ANNOTATION
 from lmcache_kserve.errors import HarnessError
 
-_OLDEST_KSERVE = "lmcache-kserve/oldest-kserve"
-_NEWEST_KSERVE = "lmcache-kserve/newest-kserve"
 _VERSION = re.compile(r"v?\d+\.\d+(\.\d+([-+].*)?)?")  # a cluster may say v1.34.2-eks-1234567
 _BOUND = re.compile(r"(?P<operator>>=|<=|>|<)\s*v?(?P<major>\d+)\.(?P<minor>\d+)")
 
@@ -37,14 +36,18 @@ def known_kserve(metadata: Mapping[str, Any]) -> list[str]:
         HarnessError: the chart and the schemas have no release in common.
     """
     annotations = metadata.get("annotations") or {}
-    oldest, newest = (_numbers(str(annotations.get(name, ""))) for name in (_OLDEST_KSERVE, _NEWEST_KSERVE))
+    oldest, newest = (
+        _numbers(str(annotations.get(name, ""))) for name in (OLDEST_KSERVE_ANNOTATION, NEWEST_KSERVE_ANNOTATION)
+    )
     known = [
         version
         for version in schemas.KSERVE_VERSIONS
         if (not oldest or oldest <= _numbers(version)) and (not newest or _numbers(version)[: len(newest)] <= newest)
     ]
     if not known:
-        raise HarnessError(f"--chart: its annotations {_OLDEST_KSERVE} and {_NEWEST_KSERVE} leave no known release")
+        raise HarnessError(
+            f"--chart: its annotations {OLDEST_KSERVE_ANNOTATION} and {NEWEST_KSERVE_ANNOTATION} leave no known release"
+        )
     return known
 
 

@@ -39,6 +39,10 @@ def check(  # noqa: PLR0913 - one parameter per option
     files: Annotated[
         list[str] | None, typer.Option("--set-file", help="Single value out of a file: key=path; repeatable.")
     ] = None,
+    literals: Annotated[
+        list[str] | None,
+        typer.Option("--set-literal", help="Single value that is taken as it is: key=text; repeatable."),
+    ] = None,
     namespace: Annotated[str, typer.Option("-n", "--namespace", help="Namespace of the release.")] = "default",
     release_name: Annotated[str, typer.Option(help="Name of the release.")] = "llm",
     kube_version: Annotated[
@@ -69,6 +73,7 @@ def check(  # noqa: PLR0913 - one parameter per option
                 set_strings=tuple(strings or ()),
                 set_json=tuple(json_values or ()),
                 set_files=tuple(files or ()),
+                set_literals=tuple(literals or ()),
                 release=release_name,
                 namespace=namespace,
                 kube_version=kube_version,

@@ -193,7 +193,7 @@ class _Backend:
         """Start the replicas without the backend, and go through all faults."""
         stage = self._backend.type
         self._stages.update(stage, 0, len(FAULTS), "replicas start without the backend")
-        self._target.start(progress=lambda _: None, backend=False)
+        self._target.start(backend=False)
         with Bench(self._target, None, measurement=self._measurement, journal=Journal()).opened() as bench:
             bench.calibrate()
             for number, name in enumerate(FAULTS, start=1):

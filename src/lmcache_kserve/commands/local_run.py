@@ -36,7 +36,7 @@ def start(targets: Sequence[LocalTarget], stages: Stages) -> None:
 
     stages.update("start", 0, total, "engines load the model")
     with ThreadPoolExecutor(max_workers=len(targets)) as pool:
-        futures = [pool.submit(target.start, progress=progress) for target in targets]
+        futures = [pool.submit(target.start, ready=progress) for target in targets]
         first_failure(futures, then=lambda: _stop(targets))
 
 

@@ -37,7 +37,7 @@ class Stages:
         self._bars.stop()
 
     def update(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Say that `done` of `total` steps of `stage` are behind us; `note` is about the step that just ended."""
+        """Say that `done` of `total` steps of `stage` are behind us; for `note` see `Progress`."""
         if self._bars.disable:
             elapsed = time.monotonic() - self._started
             self._console.print(

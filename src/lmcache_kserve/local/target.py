@@ -106,11 +106,11 @@ class LocalTarget:
                 link.close()
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self, *, progress: Callable[[str], None], backend: bool = True) -> None:
+    def start(self, *, ready: Callable[[str], None] = lambda _: None, backend: bool = True) -> None:
         """Start all pods side by side and return when all are ready.
 
         Args:
-            progress: told the name of each pod that became ready.
+            ready: told the name of each pod that became ready.
             backend: whether the backend starts too; `LocalBackend.start` starts it later.
 
         Raises:
@@ -119,7 +119,7 @@ class LocalTarget:
 
         def run(pod: LocalPod) -> None:
             pod.start()
-            progress(pod.plan.name)
+            ready(pod.plan.name)
 
         for link in self._links.values():
             link.start()

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lmcache_kserve.chart import policies
-from lmcache_kserve.chart.examination import VALUES, Examination, Finding, Kind
+from lmcache_kserve.chart.examination import Examination, Finding, Kind
+from lmcache_kserve.chart.manifests import VALUES
 
 SCHEMA = "lmcache-kserve/check/v1"
 

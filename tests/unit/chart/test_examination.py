@@ -211,7 +211,7 @@ def test_the_chart_sees_the_cluster_that_was_asked_for(chart: Path, kube_version
     name = (
         "{{ .Capabilities.KubeVersion.Version }}-{{ .Release.Namespace }}-"
         '{{ .Capabilities.APIVersions.Has "a.com/v1" }}'
-        "-{{ .Values.text }}-{{ .Values.json.a }}-{{ .Values.file }}"
+        "-{{ .Values.text }}-{{ .Values.json.a }}-{{ .Values.file }}-{{ .Values.literal }}"
     )
     template = f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n"
     (chart / "templates" / "cluster.yaml").write_text(template, encoding="utf-8")
@@ -223,6 +223,7 @@ def test_the_chart_sees_the_cluster_that_was_asked_for(chart: Path, kube_version
             set_strings=("text=007",),
             set_json=('json={"a": 1}',),
             set_files=(f"file={chart / 'file'}",),
+            set_literals=("literal=a",),
             release="llm",
             namespace="models",
             kube_version=kube_version,
@@ -231,7 +232,7 @@ def test_the_chart_sees_the_cluster_that_was_asked_for(chart: Path, kube_version
     )
     (object_name,) = (name for name in examination.objects if name.startswith("ConfigMap/"))
     assert object_name.startswith(f"ConfigMap/{seen}")
-    assert object_name.endswith("-models-true-007-1-content")
+    assert object_name.endswith("-models-true-007-1-content-a")
 
 
 @pytest.mark.parametrize("release", ["Llm", "a_b", "a" * 54, ""])

@@ -68,6 +68,7 @@ def test_values_reach_helm_in_the_order_in_which_they_win(fake: FakeHelm) -> Non
         set_strings=["c=1"],
         set_json=['d={"e": 1}'],
         set_files=["f=/file"],
+        set_literals=["g=1,2"],
         kube_version="1.33.0",
         api_versions=["serving.kserve.io/v1beta1/InferenceService"],
     )
@@ -77,7 +78,7 @@ def test_values_reach_helm_in_the_order_in_which_they_win(fake: FakeHelm) -> Non
         *["--values", "a.yaml", "--values", "b.yaml", "--values", "-"],
         *["--set-json", 'd={"e": 1}'],
         *["--set", "model.id=facebook/opt-125m", "--set", "a.b=null"],
-        *["--set-string", "c=1", "--set-file", "f=/file"],
+        *["--set-string", "c=1", "--set-file", "f=/file", "--set-literal", "g=1,2"],
     ]
     assert json.loads(fake.stdin) == {"predictor": {"replicas": 2}}
     assert manifests.one("ConfigMap")["metadata"]["name"] == "a"

@@ -32,7 +32,18 @@ def test_every_flag_of_helm_reaches_the_examination(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(helm_binary, "helm", lambda: Path("/helm"))
     arguments = [
         *["check", "-f", "a.yaml", "--values", "b.yaml", "--set", "c=1", "--set-string", "d=2", "--set-json", "e={}"],
-        *["--set-file", "f=/g", "-n", "models", "--release-name", "llm", "--kube-version", "1.34"],
+        *[
+            "--set-file",
+            "f=/g",
+            "--set-literal",
+            "g=1,2",
+            "-n",
+            "models",
+            "--release-name",
+            "llm",
+            "--kube-version",
+            "1.34",
+        ],
         *["--kserve-version", "0.19", "--api-versions", "a/v1", "--chart", "mine"],
     ]
     result = CliRunner().invoke(app, arguments)
@@ -46,6 +57,7 @@ def test_every_flag_of_helm_reaches_the_examination(monkeypatch: pytest.MonkeyPa
         set_strings=("d=2",),
         set_json=("e={}",),
         set_files=("f=/g",),
+        set_literals=("g=1,2",),
         release="llm",
         namespace="models",
         kube_version="1.34",
