@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lmcache_kserve.chart.contract import PART_LABEL
 from lmcache_kserve.chart.manifests import Manifest, Manifests
 from lmcache_kserve.chart.predictor import predictor_pod
 
@@ -16,6 +17,9 @@ _TEMPLATES = {
     "Pod": (),
     "StatefulSet": ("spec", "template"),
 }
+STORE_PORTS = (15000, 15999)
+"""The first and the last port that Mooncake's transfer engine may take."""
+
 _FOR_MESSAGES = "--endpoint="
 """The argument of `helm test` that its messages quote; the test opens no connection to it."""
 
@@ -76,7 +80,10 @@ def pods(manifests: Manifests) -> list[Pod]:
 
 
 def connections(manifests: Manifests, namespace: str = "models") -> list[Connection]:
-    """Who connects to whom: a pod that names a Service connects to the pods behind the Service."""
+    """Who connects to whom: a pod that names a Service connects to the pods behind the Service.
+
+    Mooncake's stores listen without a Service.
+    """
     all_pods = pods(manifests)
     found = []
     for service in manifests.of_kind("Service"):
@@ -88,7 +95,16 @@ def connections(manifests: Manifests, namespace: str = "models") -> list[Connect
                     if spec["selector"].items() <= target.labels.items():
                         targeted = [port for port in spec["ports"] if number in {None, str(port["port"])}]
                         found += [Connection(source, target, listening) for listening in _listening(target, targeted)]
-    return found
+    return [*found, *_to_stores(all_pods)]
+
+
+def _to_stores(all_pods: Sequence[Pod]) -> Iterator[Connection]:
+    """The connections to Mooncake's stores, which the master names by the addresses of their pods."""
+    stores = [pod for pod in all_pods if pod.labels.get(PART_LABEL) == "store"]
+    predictors = [pod for pod in all_pods if pod.name.startswith("InferenceService/")]
+    for store in stores:
+        for source in (*predictors, *stores):
+            yield from (Connection(source, store, port) for port in STORE_PORTS)
 
 
 def lets_in(manifests: Manifests, connection: Connection) -> bool:

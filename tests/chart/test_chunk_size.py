@@ -14,17 +14,27 @@ from lmcache_kserve.lmcache.settings import DEFAULT_CHUNK_SIZE
 VARIABLE = {"predictor": {"env": [{"name": "LMCACHE_CHUNK_SIZE", "value": "48"}]}}
 CUSTOM = remote_backend("custom", url="mock://1/", config={"chunk_size": 96})
 CASES = {
-    "default": ({}, 256),
-    "value": ({"lmcache": {"chunkSize": 128}}, 128),
-    "configuration": ({"lmcache": {"chunkSize": 128, "config": {"chunk_size": 64}}}, 64),
-    "removed": ({"lmcache": {"chunkSize": 128, "config": {"chunk_size": None}}}, DEFAULT_CHUNK_SIZE),
-    "environment": ({"lmcache": {"configStyle": "env", "config": {"chunk_size": 64}}}, 64),
-    "variable": ({**VARIABLE, "lmcache": {"configStyle": "env", "chunkSize": 128}}, 48),
-    "backend": ({**CUSTOM, "lmcache": {"chunkSize": 128}}, 96),
-    "sidecar": ({"lmcache": {"mode": "multiprocess", "chunkSize": 64}}, 64),
-    "variable beside a sidecar": ({**VARIABLE, "lmcache": {"mode": "multiprocess", "chunkSize": 64}}, 64),
+    "default": ({}, 256, "lmcache.chunkSize"),
+    "value": ({"lmcache": {"chunkSize": 128}}, 128, "lmcache.chunkSize"),
+    "configuration": ({"lmcache": {"chunkSize": 128, "config": {"chunk_size": 64}}}, 64, "lmcache.config.chunk_size"),
+    "removed": (
+        {"lmcache": {"chunkSize": 128, "config": {"chunk_size": None}}},
+        DEFAULT_CHUNK_SIZE,
+        "lmcache.config.chunk_size",
+    ),
+    "environment": ({"lmcache": {"configStyle": "env", "config": {"chunk_size": 64}}}, 64, "lmcache.config.chunk_size"),
+    "variable": ({**VARIABLE, "lmcache": {"configStyle": "env", "chunkSize": 128}}, 48, "predictor.env[0]"),
+    "backend": ({**CUSTOM, "lmcache": {"chunkSize": 128}}, 96, "remoteBackend.custom.config.chunk_size"),
+    "sidecar": ({"lmcache": {"mode": "multiprocess", "chunkSize": 64}}, 64, "lmcache.chunkSize"),
+    "variable beside a sidecar": (
+        {**VARIABLE, "lmcache": {"mode": "multiprocess", "chunkSize": 64}},
+        64,
+        "lmcache.chunkSize",
+    ),
 }
-EACH = pytest.mark.parametrize(("values", "chunk"), CASES.values(), ids=CASES)
+"""Values, the chunk size that they make, and the value that decides it."""
+
+EACH = pytest.mark.parametrize(("values", "chunk"), [case[:2] for case in CASES.values()], ids=CASES)
 
 
 def used_by_lmcache(manifests: Manifests) -> int:
@@ -58,20 +68,13 @@ def test_the_prompt_of_the_notes_has_two_whole_chunks(
     assert f"{2 * chunk} tokens" in notes(values)
 
 
-@EACH
-def test_a_model_that_is_shorter_than_a_chunk_is_refused(render: Render, values: Mapping[str, Any], chunk: int) -> None:
+@pytest.mark.parametrize(("values", "chunk", "value"), CASES.values(), ids=CASES)
+def test_a_model_that_is_shorter_than_a_chunk_is_refused_with_the_value_that_decides(
+    render: Render, values: Mapping[str, Any], chunk: int, value: str
+) -> None:
     render({**values, "model": {"maxModelLen": chunk}})
-    with pytest.raises(HelmError, match=rf"a chunk of {chunk} tokens"):
+    with pytest.raises(HelmError, match=rf"- {re.escape(value)}: a chunk of {chunk} tokens"):
         render({**values, "model": {"maxModelLen": chunk - 1}})
-
-
-@pytest.mark.parametrize(
-    ("values", "value"),
-    [({}, "lmcache.chunkSize"), ({"lmcache": {"config": {"chunk_size": 512}}}, "lmcache.config.chunk_size")],
-)
-def test_the_value_to_change_is_the_one_that_wins(render: Render, values: Mapping[str, Any], value: str) -> None:
-    with pytest.raises(HelmError, match=rf"- {re.escape(value)}: "):
-        render({**values, "model": {"maxModelLen": 100}})
 
 
 def test_without_lmcache_no_prompt_is_too_short(render: Render) -> None:

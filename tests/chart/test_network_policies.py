@@ -34,7 +34,7 @@ CASES = [
     for placement, lmcache in PLACEMENTS.items()
     if placement == "in-process" or backend in MULTIPROCESS | {"none", "external-redis-sentinel"}
 ]
-LISTENS = {"redis": 1, "valkey": 1, "redis-sentinel": 3, "lmcache-server": 1, "mooncake": 1, "infinistore": 1}
+LISTENS = {"redis": 1, "valkey": 1, "redis-sentinel": 3, "lmcache-server": 1, "mooncake": 2, "infinistore": 1}
 
 
 @pytest.fixture

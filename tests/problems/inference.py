@@ -12,6 +12,9 @@ NAMES = {
     "KServe's own label on the service": problem(
         "kserve.labels", kserve={"labels": {"serving.kserve.io/inferenceservice": "llm"}}
     ),
+    "KServe's own label on the predictor's pods": problem(
+        "predictor.podLabels", predictor={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}}
+    ),
     "KServe's own label on the test": problem(
         "tests.podLabels", tests={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}}
     ),

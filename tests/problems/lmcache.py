@@ -80,6 +80,11 @@ CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": 
 
 MULTIPROCESS = {
     "a sidecar in Knative": multiprocess(".placement", values=KNATIVE),
+    "KServe's own label on the DaemonSet's pods": multiprocess(
+        ".daemonset.podLabels",
+        placement="daemonset",
+        daemonset={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}},
+    ),
     "the other mode's configuration": multiprocess("lmcache.config", ".extraArgs", lmcache={"config": {"a": 1}}),
     "the other mode's disk tier": multiprocess(
         "lmcache.localDisk.enabled", "lmcache.mode", lmcache={"localDisk": {"enabled": True, "sizeGB": 1}}

@@ -44,6 +44,7 @@ SERVER = {
         ),
         "no bound": backend(kind, "resources.limits.memory", "maxmemory", resources={"limits": {"memory": None}}),
         "a bound that is no quantity": backend(kind, "maxmemory", maxmemory="lots"),
+        "a repository without a version": backend(kind, "image.tag", image={"tag": ""}),
         "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
         "a claim that it does not use": backend(
             kind, "persistence.existingClaim", "persistence.enabled", persistence={"existingClaim": "a"}
@@ -86,6 +87,10 @@ GLIDE = labelled(
 SENTINEL = labelled(
     "redis-sentinel",
     {
+        "a repository without a version": backend("redis-sentinel", "image.tag", image={"tag": ""}),
+        "a proxy's repository without a version": backend(
+            "redis-sentinel", "proxy.image.tag", proxy={"image": {"tag": ""}}
+        ),
         "external without servers": backend("redis-sentinel", "external.servers", deploy=False, auth=SECRET),
         "external without a word about its password": backend("redis-sentinel", "auth", **SERVERS),
         "servers although it is deployed": backend(

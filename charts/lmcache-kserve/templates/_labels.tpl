@@ -58,3 +58,10 @@ metadata:
 {{- end -}}
 {{- toYaml $strings -}}
 {{- end }}
+
+{{/* Labels that a user gives. Input: dict "path" "commonLabels" "labels" dict. */}}
+{{- define "lmcache-kserve.validate.labels" -}}
+{{- if hasKey .labels "serving.kserve.io/inferenceservice" }}
+{{ .path }}: must not have serving.kserve.io/inferenceservice, because KServe deletes objects with this label
+{{- end }}
+{{- end }}

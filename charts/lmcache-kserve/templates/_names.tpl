@@ -44,3 +44,20 @@ Input: dict "context" $ "suffix" "lmcache".
 {{- define "lmcache-kserve.names.of" -}}
 {{- printf "%s-%s" (include "lmcache-kserve.fullname" .context) .suffix -}}
 {{- end }}
+
+{{/* Names and labels of every object. */}}
+{{- define "lmcache-kserve.validate.names" -}}
+{{- $namespace := .Release.Namespace -}}
+{{- $limit := include "lmcache-kserve.names.limit" . | int -}}
+{{- $full := include "lmcache-kserve.fullname" . -}}
+{{- if lt $limit 10 }}
+namespace {{ $namespace }}: has {{ len $namespace }} characters, but KServe's host names leave room for 42; use a shorter namespace
+{{- else if and .Values.fullnameOverride (gt (len $full) $limit) }}
+fullnameOverride: has {{ len $full }} characters, but KServe's names leave room for {{ $limit }} in namespace {{ $namespace }}
+{{- end }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
+{{- $value := ternary "fullnameOverride" "nameOverride" (not (empty .Values.fullnameOverride)) }}
+{{ $value }}: gives the name {{ $full | quote }}; an InferenceService may have lower-case letters, digits and dashes, a letter first
+{{- end }}
+{{- include "lmcache-kserve.validate.labels" (dict "path" "commonLabels" "labels" .Values.commonLabels) }}
+{{- end }}

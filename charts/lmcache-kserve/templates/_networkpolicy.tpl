@@ -1,5 +1,6 @@
 {{/*
-Who connects to whom. Every NetworkPolicy of the chart asks here, whether it lets a connection in or out.
+Who connects to whom between the components of a release, for policies that let a connection in and for those that let it
+out. The parts of redis-sentinel also connect to each other; backend/redis-sentinel/ says how.
 */}}
 
 {{/*
@@ -55,7 +56,7 @@ Input: dict "context" $ "component" "predictor" or "cache-server". Output: YAML 
 {{- if eq .component $client }}
 {{- with include "lmcache-kserve.backend.ask" (list $context "ports") | fromYamlArray }}
 - ports:
-    {{- include "lmcache-kserve.workload.policyPorts" . | nindent 4 }}
+    {{- include "lmcache-kserve.networkPolicy.ports" . | nindent 4 }}
   {{- if include "lmcache-kserve.backend.deployed" $context }}
   to:
     {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" $context "component" "remote-backend") | nindent 4 }}
@@ -69,4 +70,19 @@ Input: dict "context" $ "component" "predictor" or "cache-server". Output: YAML 
     {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" $context "component" $client) | nindent 4 }}
 {{- end }}
 {{ toYaml $context.Values.networkPolicy.predictor.egress }}
+{{- end }}
+
+{{/*
+Ports of a NetworkPolicy's rule.
+Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.ports" -}}
+{{- range . }}
+{{- $bounds := include "lmcache-kserve.string" . | splitList "-" }}
+- port: {{ first $bounds | int }}
+  {{- if gt (len $bounds) 1 }}
+  endPort: {{ last $bounds | int }}
+  {{- end }}
+  protocol: TCP
+{{- end }}
 {{- end }}

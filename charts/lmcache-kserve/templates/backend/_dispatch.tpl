@@ -20,6 +20,7 @@ Every such template takes the root context. The questions:
   generatedPassword  name of the Secret whose password the chart generates
   problems           lines "<value>: <what is wrong>", for validation
   notes              commands that show what the backend holds, for NOTES.txt
+  warning            what a user of the backend has to know, for NOTES.txt
 
 A new backend is a folder here, its values (the type in camel case, below remoteBackend), the schema's enum and a values file.
 */}}

@@ -3,46 +3,14 @@ What the pods and policies of deployed backends have in common.
 */}}
 
 {{/*
-Pod spec fields that the user chooses, without containers and volumes.
-Input: dict "context" $ "values" dict.
-*/}}
-{{- define "lmcache-kserve.workload.podFields" -}}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- with .context.Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-{{- with .values.podSecurityContext }}
-securityContext:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.nodeSelector }}
-nodeSelector:
-  {{- include "lmcache-kserve.stringMap" . | nindent 2 }}
-{{- end }}
-{{- with .values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .values.affinity }}
-affinity:
-  {{- tpl (toYaml .) $.context | nindent 2 }}
-{{- end }}
-{{- end }}
-
-{{/*
-The same fields of a backend's pods: what remoteBackend.pod says.
+The fields of `lmcache-kserve.pods.fields` for a backend's pods: what remoteBackend.pod says.
 Input: dict "context" $ "podSecurityContext" dict, optional "affinity" dict for a user who chooses none.
 */}}
 {{- define "lmcache-kserve.backend.podFields" -}}
   {{- $pod := pick .context.Values.remoteBackend.pod "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
   {{- $_ := set $pod "podSecurityContext" .podSecurityContext -}}
   {{- if not $pod.affinity }}{{ $_ := set $pod "affinity" .affinity }}{{ end -}}
-  {{- include "lmcache-kserve.workload.podFields" (dict "context" .context "values" $pod) -}}
+  {{- include "lmcache-kserve.pods.fields" (dict "context" .context "values" $pod) -}}
 {{- end }}
 
 {{/*
@@ -75,21 +43,6 @@ lmcache-kserve/part: {{ .part }}
 {{- end }}
 
 {{/*
-Ports of a NetworkPolicy's rule.
-Input: list of numbers, and of ranges such as "15000-15999". Output: YAML list.
-*/}}
-{{- define "lmcache-kserve.workload.policyPorts" -}}
-{{- range . }}
-{{- $bounds := include "lmcache-kserve.string" . | splitList "-" }}
-- port: {{ first $bounds | int }}
-  {{- if gt (len $bounds) 1 }}
-  endPort: {{ last $bounds | int }}
-  {{- end }}
-  protocol: TCP
-{{- end }}
-{{- end }}
-
-{{/*
 The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing.
 Input: dict "context" $ "name" "...".
 */}}
@@ -109,5 +62,5 @@ spec:
     - from:
         {{- include "lmcache-kserve.networkPolicy.backendClients" .context | nindent 8 }}
       ports:
-        {{- include "lmcache-kserve.workload.policyPorts" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
+        {{- include "lmcache-kserve.networkPolicy.ports" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
 {{- end }}

@@ -163,6 +163,6 @@ predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set throug
 
 {{- define "lmcache-kserve.validate.huggingFace" -}}
 {{- if and .Values.huggingFace.token .Values.huggingFace.existingSecret }}
-huggingFace.token: and huggingFace.existingSecret exclude each other; keep one
+huggingFace.token: excludes huggingFace.existingSecret; keep one of the two
 {{- end }}
 {{- end }}

@@ -38,6 +38,21 @@ the configuration, and LMCache's own default is 256. Without LMCache, the size s
 {{- int $size -}}
 {{- end }}
 
+{{/* The value that decides the chunk size, for messages. */}}
+{{- define "lmcache-kserve.lmcache.chunkSizeValue" -}}
+{{- $value := "lmcache.chunkSize" -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . -}}
+  {{- if and (eq .Values.remoteBackend.type "custom") (hasKey .Values.remoteBackend.custom.config "chunk_size") -}}
+    {{- $value = "remoteBackend.custom.config.chunk_size" -}}
+  {{- end -}}
+  {{- if hasKey .Values.lmcache.config "chunk_size" }}{{ $value = "lmcache.config.chunk_size" }}{{ end -}}
+  {{- range $index, $variable := .Values.predictor.env -}}
+    {{- if eq $variable.name "LMCACHE_CHUNK_SIZE" }}{{ $value = printf "predictor.env[%d]" $index }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- $value -}}
+{{- end }}
+
 {{/*
 LMCache release in the predictor's image: lmcache.version, or what Chart.yaml says of the chart's images. Another image counts
 as the release that the chart was tested with.

@@ -27,7 +27,7 @@ lmcache.keySalt: is part of the computed seed, which lmcache.hashSeed replaces; 
 {{- $chunk := include "lmcache-kserve.lmcache.chunkSize" . | int -}}
 {{- $longest := int .Values.model.maxModelLen -}}
 {{- if and $lmcache.enabled $longest (lt $longest $chunk) }}
-{{- $value := ternary "lmcache.config.chunk_size" "lmcache.chunkSize" (hasKey $lmcache.config "chunk_size") }}
+{{- $value := include "lmcache-kserve.lmcache.chunkSizeValue" . }}
 {{ $value }}: a chunk of {{ $chunk }} tokens is longer than any prompt with model.maxModelLen {{ $longest }}, so nothing would be cached
 {{- end }}
 {{- end }}
@@ -95,6 +95,7 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- if include "lmcache-kserve.multiprocess" . }}
 {{- $mode := .Values.lmcache.multiprocess -}}
 {{- $at := "lmcache.multiprocess" -}}
+{{- include "lmcache-kserve.validate.labels" (dict "path" (printf "%s.daemonset.podLabels" $at) "labels" $mode.daemonset.podLabels) }}
 {{- if and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.predictor.knative" .) }}
 {{ $at }}.placement: sidecar works in Standard mode only, because Knative refuses init containers; use daemonset
 {{- end }}

@@ -19,7 +19,7 @@ infinistore: [config, endpoint, notes, ports, problems]
 
 {{- define "lmcache-kserve.backend.infinistore.endpoint" -}}
 {{- if include "lmcache-kserve.backend.deployed" . -}}
-{{ include "lmcache-kserve.backend.name" . }}.{{ .Release.Namespace }}.svc:{{ include "lmcache-kserve.backend.infinistore.port" . }}
+{{ include "lmcache-kserve.backend.host" . }}:{{ include "lmcache-kserve.backend.infinistore.port" . }}
 {{- else -}}
 {{ .Values.remoteBackend.infinistore.external.endpoint }}
 {{- end -}}

@@ -12,7 +12,7 @@ predictor.resources.limits: must have {{ $values.rdma.resourceName }}, of remote
 {{- end }}
 {{- if $values.deploy }}
 {{- if $values.external.endpoint }}
-remoteBackend.infinistore.external.endpoint: names a server, but remoteBackend.infinistore.deploy is true; set it to false to use that server
+remoteBackend.infinistore.external.endpoint: names a server; set remoteBackend.infinistore.deploy to false to use that server
 {{- end }}
 {{- include "lmcache-kserve.images.problems" (dict "path" "remoteBackend.infinistore.image" "image" $values.image) }}
 {{- if lt (include "lmcache-kserve.backend.infinistore.preallocatedGB" . | int) 1 }}

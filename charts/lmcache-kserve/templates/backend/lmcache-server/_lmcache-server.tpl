@@ -4,12 +4,12 @@ keeps one connection for ever, so replicas need a restart after the server's.
 */}}
 
 {{- define "lmcache-kserve.backend.lmcache-server.answers" -}}
-lmcache-server: [config, endpoint, notes, ports, problems]
+lmcache-server: [config, endpoint, notes, ports, problems, warning]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.lmcache-server.endpoint" -}}
 {{- if include "lmcache-kserve.backend.deployed" . -}}
-{{ include "lmcache-kserve.backend.name" . }}.{{ .Release.Namespace }}.svc:{{ int .Values.remoteBackend.lmcacheServer.port }}
+{{ include "lmcache-kserve.backend.host" . }}:{{ int .Values.remoteBackend.lmcacheServer.port }}
 {{- else -}}
 {{ .Values.remoteBackend.lmcacheServer.external.endpoint }}
 {{- end -}}
@@ -28,4 +28,8 @@ remote_url: {{ printf "lm://%s" (include "lmcache-kserve.backend.lmcache-server.
 {{- if include "lmcache-kserve.backend.deployed" . -}}
 kubectl logs -n {{ .Release.Namespace }} deployment/{{ include "lmcache-kserve.backend.name" . }}
 {{- end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.lmcache-server.warning" -}}
+lmcache_server never evicts and has no password. Replicas do not find it again after a restart. Prefer redis or valkey.
 {{- end }}

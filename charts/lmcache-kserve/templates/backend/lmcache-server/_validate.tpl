@@ -6,7 +6,7 @@ What the schema cannot say about the values of remoteBackend.lmcacheServer.
 {{- $values := .Values.remoteBackend.lmcacheServer -}}
 {{- if $values.deploy }}
 {{- if $values.external.endpoint }}
-remoteBackend.lmcacheServer.external.endpoint: names a server, but remoteBackend.lmcacheServer.deploy is true; set it to false to use that server
+remoteBackend.lmcacheServer.external.endpoint: names a server; set remoteBackend.lmcacheServer.deploy to false to use that server
 {{- end }}
 {{- include "lmcache-kserve.images.problems" (dict "path" "remoteBackend.lmcacheServer.image" "image" $values.image) }}
 {{- else if not $values.external.endpoint }}

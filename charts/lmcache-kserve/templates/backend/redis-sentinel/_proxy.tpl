@@ -112,10 +112,7 @@ backend sentinels-for-redis-{{ $index }}
 - from:
     {{- include "lmcache-kserve.networkPolicy.backendClients" . | nindent 4 }}
   ports:
-    {{- range include "lmcache-kserve.backend.ask" (list . "ports") | fromYamlArray }}
-    - port: {{ int . }}
-      protocol: TCP
-    {{- end }}
+    {{- include "lmcache-kserve.networkPolicy.ports" (include "lmcache-kserve.backend.ask" (list . "ports") | fromYamlArray) | nindent 4 }}
 {{- with .Values.networkPolicy.backend.ingressFrom }}
 - from:
     {{- toYaml . | nindent 4 }}
@@ -132,10 +129,7 @@ backend sentinels-for-redis-{{ $index }}
 - ports:
     {{- $ports := list -}}
     {{- range concat .external.servers .external.sentinels }}{{ $ports = append $ports (splitList ":" . | last | int) }}{{ end }}
-    {{- range uniq $ports }}
-    - port: {{ . }}
-      protocol: TCP
-    {{- end }}
+    {{- include "lmcache-kserve.networkPolicy.ports" (uniq $ports) | nindent 4 }}
 {{- end }}
 {{- end }}
 {{- end }}

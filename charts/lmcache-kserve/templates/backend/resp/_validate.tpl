@@ -67,7 +67,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- end }}
 {{- end }}
 {{- if and $auth.password $auth.existingSecret }}
-{{ $at }}.auth.password: and {{ $at }}.auth.existingSecret exclude each other; keep one
+{{ $at }}.auth.password: excludes {{ $at }}.auth.existingSecret; keep one of the two
 {{- end }}
 {{- if and (not $auth.enabled) (or $auth.password $auth.existingSecret $auth.username) }}
 {{ $at }}.auth.enabled: is false, but a user name, password or existingSecret is set
