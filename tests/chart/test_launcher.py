@@ -18,7 +18,7 @@ LAUNCHER = CHART / "files" / "launcher.py"
 WAIT = CHART / "files" / "wait_for_backend.py"
 URL = "redis://cache.models.svc:6379/0?socket_timeout=2"
 PASSWORD = "p@ss/w%rd:\"é'\\ x+y"  # noqa: S105 (has what a URL must encode and what quotes escape)
-PATIENCE_SECONDS = 30
+PATIENCE_S = 30
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -45,7 +45,7 @@ def launch(
         env=with_password() if variables is None else variables,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -166,7 +166,7 @@ def test_bytes_that_are_no_text_pass_unchanged() -> None:
         [sys.executable, LAUNCHER, "--", sys.executable, "-c", "import os; os.write(1, bytes(range(256)))"],
         env=with_password(),
         capture_output=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stdout == bytes(range(256))
@@ -193,7 +193,7 @@ def test_a_command_that_does_not_exist_is_named() -> None:
         env=with_password(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (
@@ -210,7 +210,7 @@ def test_a_command_that_is_no_program_is_named(tmp_path: Path) -> None:
         env=with_password(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr) == (126, f"launcher: cannot start {file}: Permission denied\n")
@@ -224,7 +224,7 @@ def test_a_url_without_a_scheme_is_refused_without_showing_anything() -> None:
 @pytest.mark.parametrize("arguments", [[], ["--"], ["server"]])
 def test_a_command_line_without_a_command_shows_how_it_is_used(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, LAUNCHER, *arguments], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        [sys.executable, LAUNCHER, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
@@ -251,7 +251,7 @@ def test_a_signal_reaches_the_server_and_its_last_words_are_kept(
     assert running.stdout is not None
     assert running.stdout.readline() == "started\n"
     running.send_signal(number)
-    rest, _ = running.communicate(timeout=PATIENCE_SECONDS)
+    rest, _ = running.communicate(timeout=PATIENCE_S)
     assert (rest, running.returncode) == (f"leaving after {number.name}\n", 7)
 
 
@@ -260,7 +260,7 @@ def test_a_server_that_a_forwarded_signal_kills_ends_with_its_number(running: su
     assert running.stdout is not None
     assert running.stdout.readline() == "started\n"
     running.terminate()
-    assert running.wait(timeout=PATIENCE_SECONDS) == 128 + signal.SIGTERM
+    assert running.wait(timeout=PATIENCE_S) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("running", ["import signal; print('50 %', end='\\r'); signal.pause()"], indirect=True)
@@ -268,7 +268,7 @@ def test_a_progress_bar_is_shown_while_it_moves(running: subprocess.Popen[str]) 
     assert running.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(running.stdout, selectors.EVENT_READ)
-        assert selector.select(timeout=PATIENCE_SECONDS)
+        assert selector.select(timeout=PATIENCE_S)
     assert os.read(running.stdout.fileno(), 100) == b"50 %\r"
 
 
@@ -278,7 +278,7 @@ def test_a_descendant_that_keeps_the_output_open_does_not_hold_up_the_end() -> N
         "import importlib.util, os, sys\n"
         f"spec = importlib.util.spec_from_file_location('launcher', {str(LAUNCHER)!r})\n"
         "launcher = importlib.util.module_from_spec(spec); spec.loader.exec_module(launcher)\n"
-        "launcher.DRAIN_SECONDS = 0.1\n"
+        "launcher.DRAIN_S = 0.1\n"
         "code = launcher.main(); sys.stdout.flush(); os._exit(code)\n"
     )
     server = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0); raise SystemExit(3)"
@@ -291,7 +291,7 @@ def test_a_descendant_that_keeps_the_output_open_does_not_hold_up_the_end() -> N
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as process:
-            assert process.wait(timeout=PATIENCE_SECONDS) == 3
+            assert process.wait(timeout=PATIENCE_S) == 3
     finally:
         # The descendant reads the end of its input and leaves too.
         os.close(writer)
@@ -303,7 +303,7 @@ def wait(endpoint: str, seconds: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, WAIT, endpoint, seconds],
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=PATIENCE_S,
         check=False,
     )
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 MASTER = "mooncake_master_server_addr"
 """Key of `extra_config` with the master's host:port."""
 # Mooncake's own call takes more than four seconds to say that the master is away, and each request makes one.
-CONNECT_SECONDS = 1.0
+CONNECT_S = 1.0
 FOUND = 1
 """What `is_exist` returns; 0 is a chunk that is not there, a negative number an error (Mooncake 0.3.13)."""
-WARNING_SECONDS = 60.0
+WARNING_S = 60.0
 """From one warning about lost chunks to the next; the first comes at once."""
 
 logger = init_logger(__name__)
@@ -90,7 +90,7 @@ class CheckedMooncakeConnector(MooncakestoreConnector):
     def _master_accepts(self) -> bool:
         """Whether something listens at the master's address."""
         try:
-            with socket.create_connection(self._master, timeout=CONNECT_SECONDS):
+            with socket.create_connection(self._master, timeout=CONNECT_S):
                 return True
         except OSError:
             return False
@@ -123,7 +123,7 @@ class _CheckedClient:
             if now < self._next_warning:
                 return
             lost, self._lost = self._lost, 0
-            self._next_warning = now + WARNING_SECONDS
+            self._next_warning = now + WARNING_S
         logger.warning("Chunks that Mooncake did not store: %d. Its last error: %d", lost, code)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - stands for every attribute of an extension module without type hints

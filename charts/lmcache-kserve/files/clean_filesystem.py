@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CHUNK_SUFFIX = ".data"
 TEMPORARY_SUFFIX = ".tmp"
 TEMPORARY_FOLDER_PREFIX = ".tmp-"
-ABANDONED_AFTER_SECONDS = 3600.0
+ABANDONED_AFTER_S = 3600.0
 KEPT_SHARE = 0.9
 USAGE = 2
 
@@ -102,7 +102,7 @@ def main() -> int:
     except (IndexError, ValueError):
         sys.stderr.write("usage: clean_filesystem.py FOLDER BYTES\n")
         return USAGE
-    temporary = remove_abandoned(folder, time.time() - ABANDONED_AFTER_SECONDS)
+    temporary = remove_abandoned(folder, time.time() - ABANDONED_AFTER_S)
     count, freed, left = delete_oldest(folder, limit)
     sys.stdout.write(
         f"{folder}: {left} of {limit} bytes used; deleted {count} chunks of {freed} bytes and {temporary} files of "

@@ -40,7 +40,7 @@ MASK = b"***"
 READ_BYTES = 65536
 LONGEST_LINE_BYTES = 1 << 20
 # A descendant of the server may hold its output open after the server has ended.
-DRAIN_SECONDS = 10.0
+DRAIN_S = 10.0
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 NOT_FOUND, NOT_EXECUTABLE, USAGE = 127, 126, 2
 HERE = str(Path(__file__).absolute().parent)
@@ -181,7 +181,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     for thread in pumps:
         thread.start()
     code = wait_for(child)
-    deadline = time.monotonic() + DRAIN_SECONDS
+    deadline = time.monotonic() + DRAIN_S
     for thread in pumps:
         thread.join(max(0.0, deadline - time.monotonic()))
     return code

@@ -46,10 +46,10 @@ ADAPTER_OPTION = "--l2-adapter"
 REQUEST_LOGGER = "lmcache.v1.mp_observability.subscribers.logging.mp_server"
 REQUEST_LINES = ("MP lookup/prefetch end", "MP store end", "MP retrieve end")
 HTTP_OK = 200
-CHECK_SECONDS = 5.0
-WATCH_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
-DRAIN_SECONDS = 10.0
+CHECK_S = 5.0
+WATCH_S = 1.0
+ANSWER_S = 5.0
+DRAIN_S = 10.0
 STUCK = 70
 
 
@@ -57,7 +57,7 @@ class Backend:
     """A connection to a Redis or Valkey server that does nothing but ask whether it is still the same one."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port), timeout=ANSWER_SECONDS)
+        self.socket = socket.create_connection((host, port), timeout=ANSWER_S)
 
     def answers(self) -> bool:
         """Whether it answers a PING; without a password it refuses, which is an answer too."""
@@ -103,7 +103,7 @@ def storage_manager() -> StorageManager:
     from lmcache.v1.multiprocess import http_server  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
 
     while not hasattr(http_server.app.state, "engine"):
-        time.sleep(WATCH_SECONDS)
+        time.sleep(WATCH_S)
     return http_server.app.state.engine.storage_manager
 
 
@@ -131,13 +131,13 @@ def keep_attached(adapter: dict[str, Any]) -> None:
             if not missing:
                 say(f"{where} is not there ({error.strerror or error}): serving without it")
             missing = True
-            time.sleep(WATCH_SECONDS)
+            time.sleep(WATCH_S)
             continue
         with closing(backend):
             if backend.answers():
                 missing = False
                 hold(manager, adapter, backend, where)
-        time.sleep(WATCH_SECONDS)
+        time.sleep(WATCH_S)
 
 
 def hold(manager: StorageManager, adapter: dict[str, Any], backend: Backend, where: str) -> None:
@@ -145,10 +145,10 @@ def hold(manager: StorageManager, adapter: dict[str, Any], backend: Backend, whe
     number = manager.add_l2_adapter(configuration(adapter))
     say(f"{where} is attached")
     while backend.answers():
-        time.sleep(WATCH_SECONDS)
+        time.sleep(WATCH_S)
     say(f"{where} was lost: serving without it")
     try:
-        manager.delete_l2_adapter(number, timeout=DRAIN_SECONDS)
+        manager.delete_l2_adapter(number, timeout=DRAIN_S)
     except TimeoutError as error:
         say(f"requests wait for {where} for ever ({error}): starting anew")
         os._exit(STUCK)
@@ -175,7 +175,7 @@ def log_requests() -> None:
 
 def healthy(port: int) -> bool:
     """Whether the server on the loopback address says that it is healthy."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=CHECK_SECONDS)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=CHECK_S)
     try:
         connection.request("GET", "/healthcheck")
         return connection.getresponse().status == HTTP_OK

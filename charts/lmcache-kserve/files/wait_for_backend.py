@@ -7,14 +7,14 @@ import socket
 import sys
 import time
 
-ATTEMPT_SECONDS = 2.0
-PAUSE_SECONDS = 1.0
+ATTEMPT_S = 2.0
+PAUSE_S = 1.0
 
 
 def accepts(host: str, port: int) -> bool:
     """Whether something listens there."""
     try:
-        with socket.create_connection((host, port), timeout=ATTEMPT_SECONDS):
+        with socket.create_connection((host, port), timeout=ATTEMPT_S):
             return True
     except OSError:
         return False
@@ -35,7 +35,7 @@ def main() -> int:
         if time.monotonic() >= deadline:
             say(f"{endpoint} does not accept connections after {seconds:g} s: starting without it")
             return 0
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(PAUSE_S)
     say(f"{endpoint} accepts connections")
     return 0
 

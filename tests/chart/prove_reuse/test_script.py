@@ -14,7 +14,7 @@ from fake_server import serving
 from rendering import CHART, SCENARIO_FILES, Render, scenario_name
 
 SCRIPT = CHART / "files" / "prove_reuse" / "prove_reuse.py"
-PATIENCE_SECONDS = 30
+PATIENCE_S = 30
 
 
 def test_a_name_resolves_to_every_address_once(script: ModuleType) -> None:
@@ -39,7 +39,7 @@ def test_it_runs_as_the_pod_runs_it() -> None:
         serving(replica.answer, page=replica.page) as server,
         start([str(SCRIPT), *arguments(server.server_address[1])]) as process,
     ):
-        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        output, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (0, "")
     assert output.splitlines()[-1].startswith("PASSED: one replica found what it had computed before.")
 
@@ -51,6 +51,6 @@ def test_a_test_that_is_stopped_leaves_its_reason() -> None:
             assert process.stdout is not None
             assert process.stdout.readline().startswith("waiting until 1 are ready: 127.0.0.1:")
             process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=PATIENCE_SECONDS)
+            output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert output.splitlines()[-1] == "FAILED: stopped from outside (SIGTERM) before it was done"

@@ -28,7 +28,7 @@ def loaded() -> ModuleType:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = loaded()
-    monkeypatch.setattr(module, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(module, "WATCH_S", 0.01)
     return module
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from replica import Answer, Replica
     from settings import Settings
 
-REQUEST_SECONDS = 120.0
-COUNTED_SECONDS = 10.0
-COUNT_POLL_SECONDS = 0.2
+REQUEST_S = 120.0
+COUNTED_S = 10.0
+COUNT_POLL_S = 0.2
 
 
 class Pass(NamedTuple):
@@ -44,7 +44,7 @@ class Meter:
         """
         before = replica.counters()
         answer = self.complete(replica, prompt)
-        until = self._clock.monotonic() + COUNTED_SECONDS
+        until = self._clock.monotonic() + COUNTED_S
         while True:
             # vLLM counts a moment after it has sent the answer.
             after = replica.counters()
@@ -57,7 +57,7 @@ class Meter:
                     cause="it answers other requests at the same time, so its counters say nothing about this test's: "
                     "run it while the release is quiet",
                 )
-            self._clock.sleep(COUNT_POLL_SECONDS)
+            self._clock.sleep(COUNT_POLL_S)
 
     def complete(self, replica: Replica, prompt: str) -> Answer:
         """Send a prompt, with no more patience than the test has time.
@@ -66,7 +66,7 @@ class Meter:
             Unproven: no whole answer came.
             Failure: the server refuses such requests.
         """
-        return replica.complete(prompt, seconds=max(1.0, min(REQUEST_SECONDS, self._deadline.left())))
+        return replica.complete(prompt, seconds=max(1.0, min(REQUEST_S, self._deadline.left())))
 
     def whole_chunks(self, cold: Pass) -> int:
         """Tokens of the prompt that lie in whole chunks: LMCache stores no others.

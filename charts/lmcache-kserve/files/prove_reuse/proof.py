@@ -25,7 +25,7 @@ NEEDED_SHARE = 0.8
 """The share of the tokens in whole chunks that the warm request has to find."""
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between cold and warm request, one for each attempt."""
-ATTEMPTS_SECONDS = 90.0
+ATTEMPTS_S = 90.0
 """Seconds after the first attempt in which another attempt may begin."""
 
 T = TypeVar("T")
@@ -186,7 +186,7 @@ class ReleaseTest:
             except Unproven as problem:
                 spent = self._clock.monotonic() - begin
                 late = self._deadline.left() <= 0
-                if number == len(PAUSES) or spent > ATTEMPTS_SECONDS or late:
+                if number == len(PAUSES) or spent > ATTEMPTS_S or late:
                     over = f"tests.timeoutSeconds ({self._settings.timeout:g}) are over" if late else ""
                     causes = "".join(f": {cause}" for cause in (problem.cause, over) if cause)
                     tries = f"at attempt {number}, after {spent:.0f} s"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from settings import Settings
 
-PAGE_SECONDS = 10.0
+PAGE_S = 10.0
 ANSWER_TOKENS = 8
 EXCERPT = 300
 
@@ -71,7 +71,7 @@ class Replica:
     def context(self) -> int | None:
         """The longest sequence in tokens, or None where the server's list of models does not say."""
         try:
-            cards = json.loads(self.get(f"{self._settings.openai_path}/models", seconds=PAGE_SECONDS))["data"]
+            cards = json.loads(self.get(f"{self._settings.openai_path}/models", seconds=PAGE_S))["data"]
             return next((card["max_model_len"] for card in cards if card.get("max_model_len")), None)
         except (Unproven, Failure, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -83,7 +83,7 @@ class Replica:
             Unproven: the server does not answer.
             Failure: the server lacks a counter that the test needs.
         """
-        sums = sum_metrics(self.get("/metrics", seconds=PAGE_SECONDS))
+        sums = sum_metrics(self.get("/metrics", seconds=PAGE_S))
         wanted = ("vllm:prompt_tokens", "vllm:external_prefix_cache_hits", "vllm:prefix_cache_hits")
         if missing := [name for name in wanted if name not in sums]:
             raise Failure(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import hints
-from replica import PAGE_SECONDS, Replica
+from replica import PAGE_S, Replica
 from verdicts import Failure, Unproven
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clock import Clock, Deadline
     from settings import Settings
 
-POLL_SECONDS = 2.0
+POLL_S = 2.0
 
 
 class Rollout:
@@ -57,7 +57,7 @@ class Rollout:
             if state != said:
                 self._say(f"waiting until {self._settings.replicas} are ready: {state}")
                 said = state
-            self._clock.sleep(POLL_SECONDS)
+            self._clock.sleep(POLL_S)
 
     def _complete(self, replicas: Sequence[Replica]) -> bool:
         # More replicas than wanted mean a rollout that has not ended: some are about to leave.
@@ -70,7 +70,7 @@ class Rollout:
         for address, port in self._resolve(self._settings.host, self._settings.port):
             replica = Replica(address, port, self._settings)
             try:
-                replica.get(self._settings.model_path, seconds=PAGE_SECONDS)
+                replica.get(self._settings.model_path, seconds=PAGE_S)
             except Unproven as problem:
                 states.append(str(problem))
             else:
