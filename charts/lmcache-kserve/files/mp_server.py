@@ -13,7 +13,7 @@ Usage:
     mp_server.py [--silence SECONDS] [--metrics-port PORT] [--log-requests] -- ARGUMENT ...
     mp_server.py --check PORT
 
-The arguments after `--` are those of `lmcache server` (LMCache 0.5.1 to 0.5.6). `--check` asks the server's health on
+The arguments after `--` are those of `lmcache server` (LMCache 0.5.0 to 0.5.6). `--check` asks the server's health on
 the loopback address, for a probe. Its credentials for the backend come from LMCACHE_RESP_USERNAME and
 LMCACHE_RESP_PASSWORD.
 
@@ -205,7 +205,9 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
     for adapter in adapters:
         threading.Thread(target=watch, args=(adapter,), name="l2-watch", daemon=True).start()
     time.sleep(max(0.0, STARTED + options.silence - time.monotonic()))
-    lmcache(["server", *arguments])
+    # LMCache's entry point takes arguments from 0.5.6 on, and reads sys.argv in every release.
+    sys.argv = ["lmcache", "server", *arguments]
+    lmcache()
 
 
 def main() -> int:

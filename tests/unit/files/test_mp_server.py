@@ -1,8 +1,10 @@
 """The script that runs LMCache's server: what it needs no LMCache for."""
 
+import argparse
 import importlib.util
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -228,3 +230,33 @@ def test_the_check_asks_the_servers_health(script: ModuleType, status: int, heal
 def test_the_check_of_a_server_that_is_not_there_fails(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script.sys, "argv", ["mp_server.py", "--check", str(free_port())])
     assert script.main() == 1
+
+
+def served(argv: list[str] | None) -> str | None:
+    """The port that the command line of `lmcache server` names; without arguments, sys.argv is the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["server"])
+    parser.add_argument("--port")
+    return str(parser.parse_args(argv).port)
+
+
+@pytest.mark.parametrize("takes_arguments", [False, True], ids=["0.5.0 to 0.5.5", "0.5.6"])
+def test_the_server_gets_its_arguments_through_the_entry_point_of_each_release(
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    takes_arguments: bool,  # noqa: FBT001 - pytest passes it by name
+) -> None:
+    ports: list[str | None] = []
+
+    def old() -> None:
+        ports.append(served(None))
+
+    def new(argv: list[str] | None = None) -> None:
+        ports.append(served(argv))
+
+    for name in ("lmcache", "lmcache.cli"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "lmcache.cli.main", SimpleNamespace(main=new if takes_arguments else old))
+    monkeypatch.setattr(sys, "argv", ["mp_server.py", "--", "--port=1"])
+    script.serve(argparse.Namespace(silence=0.0, metrics_port=None, log_requests=False), ["--port=5555"])
+    assert ports == ["5555"]
