@@ -67,7 +67,7 @@ def test_probes_run_inside_because_the_administration_is_on_the_loopback_address
     probes = {name: probe for name, probe in container.items() if name.endswith("Probe")}
     assert len(probes) >= 2
     for probe in probes.values():
-        assert probe["exec"]["command"][-2:] == ["--check", "8081"]
+        assert probe["exec"]["command"][-2:] == ["--check", "8085"]
 
 
 def test_the_engine_finds_its_sidecar_on_the_loopback_address(render: Render) -> None:

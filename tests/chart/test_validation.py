@@ -126,6 +126,17 @@ WORKING: dict[str, dict[str, Any]] = {
         **KNATIVE,
         "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
     },
+    "the port of KServe's gRPC beside vLLM's own server": {
+        "runtime": {"server": "vllm"},
+        "lmcache": {"mode": "multiprocess", "multiprocess": {"httpPort": 8081}},
+    },
+    "the port of KServe's gRPC in another pod": {
+        "lmcache": {
+            "mode": "multiprocess",
+            "multiprocess": {"httpPort": 8081, "placement": "daemonset", "transferMode": "engine_driven"},
+        },
+    },
+    "the port of KServe's gRPC for vLLM's own server": {"runtime": {"server": "vllm", "port": 8081}},
     "a server with too little memory for in-process": {
         "lmcache": {"mode": "multiprocess", "localCpu": {"sizeGB": 100}},
     },

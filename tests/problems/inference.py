@@ -52,6 +52,7 @@ SERVER = {
     "in-process with a model that needs hybrid memory": problem(
         "model.hybridMemory", "lmcache.mode", model={"hybridMemory": True}
     ),
+    "a port that KServe's gRPC takes": problem("runtime.port", "8081", "gRPC", runtime={"port": 8081}),
     "a tag without a repository": problem("runtime.image.repository", runtime={"image": {"tag": "1"}}),
     "a repository without a tag": problem("runtime.image.tag", runtime={"image": {"repository": "example.com/vllm"}}),
     "a GPU image without GPUs": problem(

@@ -94,7 +94,10 @@ MULTIPROCESS = {
     "a tag of the server without a repository": multiprocess(".image.repository", image={"tag": "1"}),
     "a repository of the server without a tag": multiprocess(".image.tag", image={"repository": "example.com/a"}),
     "a port that the engine has": multiprocess(".port", "runtime.port", port=8080),
-    "one port for two": multiprocess(".port", "lmcache.multiprocess.httpPort", port=8081),
+    "one port for two": multiprocess(".port", "lmcache.multiprocess.httpPort", port=8085),
+    "the port of KServe's gRPC": multiprocess(".port", "8081", "gRPC", port=8081),
+    "the port of KServe's gRPC for administration": multiprocess(".httpPort", "8081", "gRPC", httpPort=8081),
+    "the port of KServe's gRPC for metrics": multiprocess(".metrics.port", "8081", "gRPC", metrics={"port": 8081}),
     "a server without a memory limit": multiprocess(".resources.limits.memory", resources={"limits": {"memory": None}}),
     "a memory limit below L1 and the server": multiprocess(
         ".resources.limits.memory", "lmcache.multiprocess.l1.sizeGB", l1={"sizeGB": 7}

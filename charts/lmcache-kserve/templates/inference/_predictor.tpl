@@ -136,6 +136,11 @@ InferenceService wins.
 {{- include "lmcache-kserve.mergeEnv" (append $lists .Values.predictor.env) -}}
 {{- end }}
 
+{{/* Port that huggingfaceserver takes for gRPC, whatever the chart sets. Output: number or nothing. */}}
+{{- define "lmcache-kserve.predictor.grpcPort" -}}
+{{- if eq .Values.runtime.server "huggingfaceserver" }}8081{{ end -}}
+{{- end }}
+
 {{/* Ports of the server's container. Output: JSON list. */}}
 {{- define "lmcache-kserve.predictor.ports" -}}
 {{- /* http1 is the name that Knative and Istio read the protocol from. */ -}}

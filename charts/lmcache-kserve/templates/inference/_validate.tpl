@@ -77,6 +77,9 @@ model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work
 {{- if not (or $runtime.image.repository (gt $gpus 0)) }}
 runtime.image.repository: the default image needs a GPU, but predictor.gpu.count is 0; name an image for CPUs, as values/cpu.yaml does
 {{- end }}
+{{- if eq (toString (int $runtime.port)) (include "lmcache-kserve.predictor.grpcPort" .) }}
+runtime.port: {{ int $runtime.port }} is the port that huggingfaceserver takes for gRPC; use another, such as 8080
+{{- end }}
 {{- range $index, $word := $runtime.command }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" (printf "runtime.command[%d]" $index) "text" $word) }}
 {{- end }}

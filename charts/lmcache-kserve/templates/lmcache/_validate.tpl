@@ -112,8 +112,11 @@ lmcache.adaptersByTag: works with lmcache.mode in-process only; serve each adapt
 lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process only; use naive
 {{- end }}
 {{- include "lmcache-kserve.images.problems" (dict "path" "lmcache.multiprocess.image" "image" $mode.image) }}
-{{- $taken := dict (toString (int .Values.runtime.port)) "runtime.port" -}}
-{{- if include "lmcache-kserve.multiprocess.daemonset" . }}{{ $taken = dict }}{{ end -}}
+{{- $taken := dict -}}
+{{- if include "lmcache-kserve.multiprocess.sidecar" . -}}
+{{- $_ := set $taken (toString (int .Values.runtime.port)) "runtime.port" -}}
+{{- with include "lmcache-kserve.predictor.grpcPort" . }}{{ $_ := set $taken . "the port for gRPC of runtime.server huggingfaceserver" }}{{ end -}}
+{{- end -}}
 {{- range $key, $port := dict "port" $mode.port "httpPort" $mode.httpPort "metrics.port" $mode.metrics.port }}
 {{- with get $taken (toString (int $port)) }}
 {{ $at }}.{{ $key }}: {{ int $port }} is {{ . }} too, and both listen in one pod
