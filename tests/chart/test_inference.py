@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
-from rendering import Render, environment, option, pod, remote_backend
+from rendering import CHART, Render, environment, option, pod, remote_backend
+
+from lmcache_kserve.chart.helm import Helm, HelmError
 
 SERVERS = pytest.mark.parametrize("server", ["vllm", "huggingfaceserver"])
 
@@ -60,12 +62,19 @@ def test_probes_ask_the_dialects_routes_on_the_servers_port(render: Render, serv
     container = pod(render({"runtime": {"server": server, "port": 9000}, "model": {"name": "llama"}})).container
     routes = {
         "vllm": ("/v1/models", "/health"),
-        "huggingfaceserver": ("/v1/models/llama", "/v2/health/live"),
+        # /v2/health/live answers 200 after the engine has died.
+        "huggingfaceserver": ("/v1/models/llama", "/v1/models/llama"),
     }
     model, health = routes[server]
     assert container["startupProbe"]["httpGet"] == {"path": model, "port": 9000}
     assert container["readinessProbe"]["httpGet"] == {"path": model, "port": 9000}
     assert container["livenessProbe"]["httpGet"] == {"path": health, "port": 9000}
+
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a%b", "a?b", "a#b", "a:b"])
+def test_a_models_name_is_a_part_of_a_route_as_it_stands(helm: Helm, name: str) -> None:
+    with pytest.raises(HelmError, match="name"):
+        helm.template(CHART, release="llm", namespace="models", values={"model": {"name": name}})
 
 
 def test_loading_a_model_may_take_half_an_hour(render: Render) -> None:

@@ -241,7 +241,7 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 {{- toJson $probe -}}
 {{- end }}
 
-{{/* Route that answers once the model is loaded. */}}
+{{/* Route that answers once the model is loaded. The schema admits only names that need no escaping here. */}}
 {{- define "lmcache-kserve.predictor.modelPath" -}}
 {{- if eq .Values.runtime.server "huggingfaceserver" -}}
 /v1/models/{{ .Values.model.name }}
@@ -250,9 +250,9 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 {{- end -}}
 {{- end }}
 
-{{/* Route that answers while the server lives. */}}
+{{/* Route that answers while the engine lives. KServe's /v2/health/live is a constant; its route of the model asks the engine. */}}
 {{- define "lmcache-kserve.predictor.healthPath" -}}
-{{- ternary "/v2/health/live" "/health" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- ternary (include "lmcache-kserve.predictor.modelPath" .) "/health" (eq .Values.runtime.server "huggingfaceserver") -}}
 {{- end }}
 
 {{/* First part of the server's OpenAI routes. */}}
