@@ -17,6 +17,7 @@ RELEASES: tuple[dict[str, Any], ...] = (
     {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}},
     {
         "remoteBackend": {"type": "redis"},
+        "runtime": {"server": "vllm"},
         "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
     },
     {"remoteBackend": {"type": "mooncake"}, "runtime": {"image": {"repository": "example.com/engine", "tag": "1"}}},

@@ -86,7 +86,7 @@ def test_the_connector_is_named_the_way_the_release_of_lmcache_knows(render: Ren
         ({"lmcache": {"version": "0.4.7"}}, True),
         ({"runtime": {"server": "vllm"}}, True),
         ({"runtime": {"image": {"repository": "example.com/vllm", "tag": "1"}}}, True),
-        ({"runtime": {"image": {"repository": "example.com/a", "tag": "1"}}, "lmcache": {"version": "0.3.9"}}, False),
+        ({"runtime": {"image": {"repository": "example.com/a", "tag": "1"}}, "lmcache": {"version": "0.4.2"}}, False),
     ],
 )
 def test_an_older_lmcache_gets_a_url(render: Render, values: dict[str, Any], *, plugins: bool) -> None:

@@ -265,12 +265,6 @@ def test_a_replica_leaves_the_service_before_it_stops(render: Render) -> None:
     assert pod(render()).spec["terminationGracePeriodSeconds"] >= 30
 
 
-def test_old_lmcache_is_switched_on_by_its_variable_and_new_lmcache_is_spared_it(render: Render) -> None:
-    for version, expected in (("0.17", True), ("0.18", False)):
-        container = pod(render({"kserve": {"version": version}})).container
-        assert ("LMCACHE_USE_EXPERIMENTAL" in environment(container)) is expected
-
-
 def test_a_null_leaves_the_user_id_to_openshift(render: Render) -> None:
     values = {
         "predictor": {

@@ -10,6 +10,9 @@ from rendering import PASSWORD, Render, environment, option, pod, remote_backend
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifests, sidecars
 
+NEWEST: dict[str, Any] = {"runtime": {"server": "vllm"}}
+"""Values whose default image has an LMCache with every option of the server."""
+
 HEARTBEAT = "lmcache.mp.heartbeat_interval"
 
 
@@ -18,7 +21,7 @@ def multiprocess(values: Mapping[str, Any] | None = None, **mode: Any) -> dict[s
 
 
 def daemonset(values: Mapping[str, Any] | None = None, **mode: Any) -> dict[str, Any]:
-    return multiprocess(values, placement="daemonset", **mode)
+    return multiprocess({**NEWEST, **(values or {})}, placement="daemonset", **mode)
 
 
 def server(manifests: Manifests) -> Mapping[str, Any]:
@@ -199,9 +202,8 @@ def test_restricted_egress_leads_to_the_server_and_from_it_to_the_backend(render
 
 
 def test_the_server_is_told_its_sizes(render: Render) -> None:
-    args = server(
-        render(multiprocess(l1={"sizeGB": 2.5, "evictionPolicy": "ARC"}, workers=3, extraArgs=["--eviction-ratio=0.1"]))
-    )["args"]
+    mode = {"l1": {"sizeGB": 2.5, "evictionPolicy": "ARC"}, "workers": 3, "extraArgs": ["--eviction-ratio=0.1"]}
+    args = server(render(multiprocess(NEWEST, **mode)))["args"]
     told = {name: option(args, name) for name in ("--l1-size-gb", "--eviction-policy", "--max-workers", "--chunk-size")}
     assert told == {"--l1-size-gb": "2.5", "--eviction-policy": "ARC", "--max-workers": "3", "--chunk-size": "256"}
     assert args[-1] == "--eviction-ratio=0.1"
@@ -246,7 +248,7 @@ def test_a_server_that_reads_no_gpu_memory_sees_no_gpu(render: Render) -> None:
     ],
 )
 def test_engine_and_server_agree_on_isolated_ipc(render: Render, mode: dict[str, Any], *, isolated: bool) -> None:
-    manifests = render(multiprocess(**mode))
+    manifests = render(multiprocess(NEWEST, **mode))
     extra = connector(manifests)["kv_connector_extra_config"]
     assert extra.get("lmcache.mp.isolated_ipc", False) is isolated
     assert ("--isolated-ipc" in server(manifests)["args"]) is isolated

@@ -19,7 +19,10 @@ CLOSED: dict[str, Any] = {
 
 IN_PROCESS: dict[str, Any] = {"mode": "in-process"}
 SIDECAR: dict[str, Any] = {"mode": "multiprocess", "multiprocess": {"placement": "sidecar"}}
-DAEMONSET: dict[str, Any] = {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}}
+DAEMONSET: dict[str, Any] = {
+    "mode": "multiprocess",
+    "multiprocess": {"placement": "daemonset", "transferMode": "engine_driven"},
+}
 PLACEMENTS = {"in-process": IN_PROCESS, "sidecar": SIDECAR, "daemonset": DAEMONSET}
 
 FILES = {

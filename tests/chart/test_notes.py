@@ -45,16 +45,43 @@ STORAGE: dict[str, Any] = {
     [
         (STORAGE, False),
         ({**STORAGE, "lmcache": {"hashSeed": "0"}}, True),
-        ({**STORAGE, "kserve": {"version": "0.16"}}, True),
         ({"model": STORAGE["model"], "lmcache": {"hashSeed": "0"}}, False),
         ({**STORAGE, "model": {"id": "a/b"}, "lmcache": {"hashSeed": "0"}}, False),
     ],
-    ids=["computed seed", "given seed", "a vLLM without seeds", "own backend", "model id"],
+    ids=["computed seed", "given seed", "own backend", "model id"],
 )
 def test_notes_warn_of_a_shared_backend_in_which_models_could_mix(
     notes: Notes, values: dict[str, Any], *, warned: bool
 ) -> None:
     assert ("every model is /mnt/models" in notes(values)) is warned
+
+
+@pytest.mark.parametrize(
+    ("values", "warned"),
+    [
+        ({"runtime": {"image": {"repository": "example.com/vllm", "tag": "1"}}}, True),
+        (
+            {"runtime": {"image": {"repository": "example.com/vllm", "tag": "1"}}, "lmcache": {"version": "0.5.1"}},
+            False,
+        ),
+        ({"runtime": {"image": {"repository": "kserve/huggingfaceserver", "tag": "v0.18.0-gpu"}}}, False),
+        ({"runtime": {"image": {"repository": "kserve/huggingfaceserver", "tag": "latest-gpu"}}}, True),
+        ({}, False),
+        ({"runtime": {"server": "vllm"}}, False),
+    ],
+    ids=[
+        "another image",
+        "another image with its release",
+        "a known tag",
+        "an unknown tag",
+        "default",
+        "vLLM's default",
+    ],
+)
+def test_notes_say_that_the_release_of_lmcache_is_a_guess(
+    notes: Notes, values: dict[str, Any], *, warned: bool
+) -> None:
+    assert ("set lmcache.version" in notes(values)) is warned
 
 
 def test_notes_say_how_a_request_names_its_adapter(notes: Notes) -> None:

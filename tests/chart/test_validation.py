@@ -124,6 +124,7 @@ WORKING: dict[str, dict[str, Any]] = {
     },
     "a server on each node in Knative": {
         **KNATIVE,
+        "runtime": {"server": "vllm"},
         "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
     },
     "the port of KServe's gRPC beside vLLM's own server": {

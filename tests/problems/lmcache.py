@@ -7,6 +7,7 @@ from rendering import remote_backend
 from problems.case import CPU_IMAGE, KNATIVE, SECRET, Problem, problem
 
 IN_PROCESS = {
+    "an LMCache that cannot work": problem("lmcache.version", "0.4.2", lmcache={"version": "0.4.1"}),
     "a backend without LMCache": problem("remoteBackend.type", "lmcache.enabled", lmcache={"enabled": False}),
     "compression on the GPU without one": problem(
         "lmcache.serde",
@@ -79,6 +80,11 @@ def multiprocess(
 CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}}
 
 MULTIPROCESS = {
+    "an LMCache without a server": multiprocess("lmcache.mode", "0.5.0", lmcache={"version": "0.4.7"}),
+    "an LMCache whose pods share no memory": multiprocess(
+        ".isolatedIpc", "0.5.5", ".hostSharedMemory", ".transferMode", placement="daemonset"
+    ),
+    "an LMCache that evicts otherwise": multiprocess(".l1.evictionPolicy", "0.5.6", l1={"evictionPolicy": "ARC"}),
     "a sidecar in Knative": multiprocess(".placement", values=KNATIVE),
     "KServe's own label on the DaemonSet's pods": multiprocess(
         ".daemonset.podLabels",

@@ -93,7 +93,9 @@ STORES = (
             "mooncake",
             {
                 "in Knative": whole("mooncake", "remoteBackend.type", "mooncake", **KNATIVE),
-                "an LMCache without its settings": whole("mooncake", "lmcache.version", lmcache={"version": "0.4.4"}),
+                "an LMCache without its settings": whole(
+                    "mooncake", "remoteBackend.type", "0.4.7", "lmcache.version", lmcache={"version": "0.4.4"}
+                ),
                 "an image without its client": Problem(
                     named=("runtime.image.repository",), values=remote_backend("mooncake")
                 ),

@@ -12,12 +12,9 @@ InferenceService wins.
 
 {{/* Deployment mode as the cluster's KServe spells it. */}}
 {{- define "lmcache-kserve.predictor.deploymentMode" -}}
-{{- $old := semverCompare "<0.16.0-0" .Values.kserve.version -}}
-{{- if include "lmcache-kserve.predictor.knative" . -}}
-{{ ternary "Serverless" "Knative" $old }}
-{{- else -}}
-{{ ternary "RawDeployment" "Standard" $old }}
-{{- end -}}
+{{- $names := ternary (list "Knative" "Standard") (list "Serverless" "RawDeployment")
+      (eq "true" (include "lmcache-kserve.versions.has" (list . "kserve" "standardMode"))) -}}
+{{- if include "lmcache-kserve.predictor.knative" . }}{{ first $names }}{{ else }}{{ last $names }}{{ end -}}
 {{- end }}
 
 {{/* Number of workers that share one copy of the model; each has its own CPU and disk tier. */}}

@@ -18,7 +18,7 @@ Rules for the values of what serves the model: kserve, model, huggingFace, runti
 {{- define "lmcache-kserve.validate.kserve" -}}
 {{- $version := .Values.kserve.version -}}
 {{- $oldest := index .Chart.Annotations "lmcache-kserve/oldest-kserve" -}}
-{{- if semverCompare (printf "<%s-0" $oldest) $version }}
+{{- if include "lmcache-kserve.versions.older" (list $version $oldest) }}
 kserve.version: {{ $version }} is older than {{ $oldest }}, the first release with LMCache in its images
 {{- end }}
 {{- range $key, $value := dict

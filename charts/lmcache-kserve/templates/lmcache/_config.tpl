@@ -54,28 +54,6 @@ the configuration, and LMCache's own default is 256. Without LMCache, the size s
 {{- end }}
 
 {{/*
-LMCache release in the predictor's image: lmcache.version, or what Chart.yaml says of the chart's images. Another image counts
-as the release that the chart was tested with.
-*/}}
-{{- define "lmcache-kserve.lmcache.version" -}}
-{{- if .Values.lmcache.version -}}
-{{ .Values.lmcache.version }}
-{{- else if .Values.runtime.image.repository -}}
-{{ index .Chart.Annotations "lmcache-kserve/tested-lmcache" }}
-{{- else -}}
-{{ index .Chart.Annotations (printf "lmcache-kserve/lmcache-%s" .Values.runtime.server) }}
-{{- end -}}
-{{- end }}
-
-{{/*
-Whether LMCache takes a connector by name (`remote_storage_plugins`) and knows its built-in connectors by name. 0.4.7 does,
-0.4.2 does not. Later releases warn of `remote_url`. Output: "true" or nothing.
-*/}}
-{{- define "lmcache-kserve.lmcache.knowsPlugins" -}}
-{{- if semverCompare ">=0.4.7-0" (include "lmcache-kserve.lmcache.version" .) }}true{{ end -}}
-{{- end }}
-
-{{/*
 Whether `extra_config` names what only the pod knows. The kubelet fills in $(POD_NAME) and $(POD_IP), and the launcher fills in
 %REMOTE_BACKEND_PASSWORD%. Both work in the environment only, so the whole `extra_config` then moves there from the file.
 Output: "true" or nothing.
@@ -132,11 +110,6 @@ can set. Output: YAML list.
   value: {{ .Values.lmcache.logLevel | quote }}
 - name: LMCACHE_TRACK_USAGE
   value: {{ .Values.lmcache.trackUsage | quote }}
-{{- if semverCompare "<0.18.0-0" .Values.kserve.version }}
-# Read by the LMCache of KServe's images up to 0.17 only.
-- name: LMCACHE_USE_EXPERIMENTAL
-  value: "True"
-{{- end }}
 {{- if include "lmcache-kserve.lmcache.configMap" . }}
 - name: LMCACHE_CONFIG_FILE
   value: {{ include "lmcache-kserve.lmcache.configMap.path" . }}/lmcache_config.yaml

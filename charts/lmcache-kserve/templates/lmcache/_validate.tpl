@@ -3,8 +3,18 @@ Rules for the values of LMCache: lmcache, in both modes.
 */}}
 
 {{- define "lmcache-kserve.validate.lmcache" -}}
-{{- range list "engine" "configuration" "memory" "disk" "multiprocess" }}
+{{- range list "version" "engine" "configuration" "memory" "disk" "multiprocess" }}
 {{- include (printf "lmcache-kserve.validate.lmcache.%s" .) $ }}
+{{- end }}
+{{- end }}
+
+{{/* An LMCache that the chart cannot use. */}}
+{{- define "lmcache-kserve.validate.lmcache.version" -}}
+{{- if .Values.lmcache.enabled }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "chart") }}
+{{- $value := ternary "lmcache.version" "runtime.image.tag" (not (empty $.Values.lmcache.version)) }}
+{{ $value }}: the chart {{ . }}; earlier releases end their vLLM or share nothing; use KServe's image from v0.18 on
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -91,11 +101,36 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- end }}
 {{- end }}
 
+{{/* Options of the server that not every release of LMCache has. */}}
+{{- define "lmcache-kserve.validate.lmcache.multiprocess.version" -}}
+{{- $mode := .Values.lmcache.multiprocess -}}
+{{- $at := "lmcache.multiprocess" -}}
+{{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}
+{{- $advice := "leave it empty, because the containers of a pod share memory anyway" }}
+{{- if eq $mode.placement "daemonset" }}
+{{- $advice = printf "use a newer image, set it to false and %s.hostSharedMemory to true, or set %s.transferMode to engine_driven" $at $at }}
+{{- end }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "isolatedIpc") }}
+{{ $at }}.isolatedIpc: true {{ . }}; {{ $advice }}
+{{- end }}
+{{- end }}
+{{- if eq $mode.l1.evictionPolicy "ARC" }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "arc") }}
+{{ $at }}.l1.evictionPolicy: ARC {{ . }}; use LRU
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "lmcache-kserve.validate.lmcache.multiprocess" -}}
 {{- if include "lmcache-kserve.multiprocess" . }}
 {{- $mode := .Values.lmcache.multiprocess -}}
 {{- $at := "lmcache.multiprocess" -}}
 {{- include "lmcache-kserve.validate.labels" (dict "path" (printf "%s.daemonset.podLabels" $at) "labels" $mode.daemonset.podLabels) }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "multiprocess") }}
+lmcache.mode: multiprocess {{ . }}; use a newer image, or mode in-process
+{{- else }}
+{{- include "lmcache-kserve.validate.lmcache.multiprocess.version" $ }}
+{{- end }}
 {{- if and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.predictor.knative" .) }}
 {{ $at }}.placement: sidecar works in Standard mode only, because Knative refuses init containers; use daemonset
 {{- end }}

@@ -11,7 +11,8 @@ filesystem: [config, l2Adapter, l2Env, notes, problems, volumeMounts, volumes]
 {{- define "lmcache-kserve.backend.filesystem.config" -}}
 {{- $path := .Values.remoteBackend.filesystem.path -}}
 remote_serde: {{ .Values.lmcache.serde }}
-{{- if include "lmcache-kserve.lmcache.knowsPlugins" . }}
+{{- $byName := include "lmcache-kserve.versions.has" (list . "lmcache" "connectorsByName") }}
+{{- if $byName }}
 remote_storage_plugins:
   - fs
 {{- else }}
@@ -19,7 +20,7 @@ remote_storage_plugins:
 remote_url: {{ printf "fs://localhost:0%s" $path | quote }}
 {{- end }}
 extra_config:
-  {{- if include "lmcache-kserve.lmcache.knowsPlugins" . }}
+  {{- if $byName }}
   remote_storage_plugin.fs.base_path: {{ $path | quote }}
   {{- end }}
   fs_connector_relative_tmp_dir: .tmp-$(POD_NAME)

@@ -7,8 +7,8 @@ What the schema cannot say about the values of remoteBackend.mooncake.
 {{- if include "lmcache-kserve.predictor.knative" . }}
 remoteBackend.type: mooncake works in Standard mode only; Knative has no pod address in the environment
 {{- end }}
-{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" .) }}
-lmcache.version: {{ include "lmcache-kserve.lmcache.version" . }} is older than 0.4.7, the first whose Mooncake connector takes these settings
+{{- with include "lmcache-kserve.versions.lacks" (list . "mooncake") }}
+remoteBackend.type: mooncake {{ . }}; use a newer image
 {{- end }}
 {{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
 runtime.image.repository: KServe's image lacks mooncake-transfer-engine; name an image with it, such as that of images/kserve-backends

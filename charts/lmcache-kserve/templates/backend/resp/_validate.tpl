@@ -8,8 +8,8 @@ What the schema cannot say about the values of redis, valkey and redis-sentinel.
 {{- $auth := $values.auth -}}
 {{- $external := $values.external -}}
 {{- if include "lmcache-kserve.backend.resp.glide" . }}
-{{- if not (include "lmcache-kserve.lmcache.knowsPlugins" .) }}
-{{ $at }}.client: glide is LMCache's client from 0.4.7 on, but lmcache.version says {{ include "lmcache-kserve.lmcache.version" . }}; use redis-py
+{{- with include "lmcache-kserve.versions.lacks" (list . "glide") }}
+{{ $at }}.client: glide {{ . }}; use redis-py
 {{- end }}
 {{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
 {{ $at }}.client: KServe's image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
