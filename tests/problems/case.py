@@ -8,6 +8,7 @@ from rendering import remote_backend, values_key
 
 SECRET: dict[str, Any] = {"existingSecret": "a"}
 KNATIVE: dict[str, Any] = {"kserve": {"deploymentMode": "Knative"}}
+VLLM: dict[str, Any] = {"runtime": {"server": "vllm"}}
 CPU_IMAGE = {"repository": "example.com/vllm-cpu", "tag": "1"}
 BACKENDS_IMAGE: dict[str, Any] = {"runtime": {"image": {"repository": "example.com/kserve-backends", "tag": "1"}}}
 """Values for an image that has the clients of every backend."""

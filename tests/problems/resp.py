@@ -4,7 +4,7 @@ from typing import Any
 
 from rendering import remote_backend
 
-from problems.case import BACKENDS_IMAGE, SECRET, Problem, backend, labelled, with_image
+from problems.case import BACKENDS_IMAGE, SECRET, VLLM, Problem, backend, labelled, with_image
 
 EXTERNAL: dict[str, Any] = {"deploy": False, "external": {"endpoint": "a:6379"}}
 SERVERS: dict[str, Any] = {"deploy": False, "external": {"servers": ["a:6379"]}}
@@ -64,6 +64,10 @@ GLIDE = labelled(
             },
         ),
         "an image without that client": backend("valkey", "client", client="glide"),
+        "LMCache's image without that client": Problem(
+            named=("remoteBackend.valkey.client", "runtime.image.repository"),
+            values={**VLLM, **remote_backend("valkey", client="glide")},
+        ),
         "an authority of one's own": with_image(
             "valkey",
             "client",

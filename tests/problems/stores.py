@@ -5,6 +5,7 @@ from rendering import remote_backend
 from problems.case import (
     BACKENDS_IMAGE,
     KNATIVE,
+    VLLM,
     WITH_DEVICE,
     Problem,
     backend,
@@ -99,6 +100,9 @@ STORES = (
                 "an image without its client": Problem(
                     named=("runtime.image.repository",), values=remote_backend("mooncake")
                 ),
+                "LMCache's image without its client": Problem(
+                    named=("runtime.image.repository",), values={**VLLM, **remote_backend("mooncake")}
+                ),
                 "a request fails with its chunk": whole(
                     "mooncake", "lmcache.kvLoadFailurePolicy", lmcache={"kvLoadFailurePolicy": "fail"}
                 ),
@@ -146,6 +150,10 @@ STORES = (
             {
                 "an image without its client": Problem(
                     named=("runtime.image.repository",), values={**WITH_DEVICE, **remote_backend("infinistore")}
+                ),
+                "LMCache's image without its client": Problem(
+                    named=("runtime.image.repository",),
+                    values={**VLLM, **WITH_DEVICE, **remote_backend("infinistore")},
                 ),
                 "no device of the predictor": Problem(
                     named=("predictor.resources.limits", "remoteBackend.infinistore.rdma.resourceName"),

@@ -4,8 +4,8 @@ What the schema cannot say about the values of remoteBackend.infinistore.
 
 {{- define "lmcache-kserve.backend.infinistore.problems" -}}
 {{- $values := .Values.remoteBackend.infinistore -}}
-{{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
-runtime.image.repository: KServe's image lacks infinistore; name an image with it, such as that of images/kserve-backends
+{{- if not .Values.runtime.image.repository }}
+runtime.image.repository: the default image lacks infinistore; name an image with it, such as that of images/kserve-backends
 {{- end }}
 {{- if and $values.rdma.resourceName (not (hasKey .Values.predictor.resources.limits $values.rdma.resourceName)) }}
 predictor.resources.limits: must have {{ $values.rdma.resourceName }}, of remoteBackend.infinistore.rdma.resourceName, because LMCache's side needs a device too

@@ -10,8 +10,8 @@ remoteBackend.type: mooncake works in Standard mode only; Knative has no pod add
 {{- with include "lmcache-kserve.versions.lacks" (list . "mooncake") }}
 remoteBackend.type: mooncake {{ . }}; use a newer image
 {{- end }}
-{{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
-runtime.image.repository: KServe's image lacks mooncake-transfer-engine; name an image with it, such as that of images/kserve-backends
+{{- if not .Values.runtime.image.repository }}
+runtime.image.repository: the default image lacks mooncake-transfer-engine; name an image with it, such as that of images/kserve-backends
 {{- end }}
 {{- if ne .Values.lmcache.kvLoadFailurePolicy "recompute" }}
 lmcache.kvLoadFailurePolicy: must be recompute; the master names chunks of a store that has ended, and each request for one would fail

@@ -11,8 +11,8 @@ What the schema cannot say about the values of redis, valkey and redis-sentinel.
 {{- with include "lmcache-kserve.versions.lacks" (list . "glide") }}
 {{ $at }}.client: glide {{ . }}; use redis-py
 {{- end }}
-{{- if and (not .Values.runtime.image.repository) (eq .Values.runtime.server "huggingfaceserver") }}
-{{ $at }}.client: KServe's image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
+{{- if not .Values.runtime.image.repository }}
+{{ $at }}.client: the default image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
 {{- end }}
 {{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
 {{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset {{ $at }}.external.tls.caSecret, clientSecret and verify
