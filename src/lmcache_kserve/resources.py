@@ -1,4 +1,4 @@
-"""Where the files that come with the package are: the chart, the values files, the sources of the image.
+"""Where the files that come with the package are: the chart, the values files, the sources of the image, the engines.
 
 The package's folder `data` links to them in a checkout and holds copies of them in a wheel.
 """
@@ -18,6 +18,11 @@ def chart_path() -> Path:
 def image_path() -> Path:
     """The folder of the CPU engine: requirements, connector, test model."""
     return _DATA / "images" / "vllm-cpu"
+
+
+def engines_path() -> Path:
+    """The folder of the engines' versions, `engines.yaml`, and of their locks."""
+    return _DATA / "engines"
 
 
 def values_path(name: str) -> Path:
