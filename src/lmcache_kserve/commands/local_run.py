@@ -13,6 +13,7 @@ from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.local.process import (
     end_leftovers,
     is_running,
+    make_temporary_folder,
     owner,
     runs_folder,
     temporary_folder,
@@ -60,7 +61,7 @@ def run_folder() -> Iterator[Path]:
     """A folder for this run alone, named after its harness; removed at the end."""
     folder = runs_folder() / owner()
     folder.mkdir(parents=True)
-    temporary_folder().mkdir(mode=0o700, exist_ok=True)
+    make_temporary_folder()
     try:
         yield folder
     finally:

@@ -1,6 +1,7 @@
 """One container's process: started in a session of its own, its log kept with times, ended with all its descendants."""
 
 import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,7 +22,11 @@ OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
 """Set in every process of a run to `<pid>-<start time>` of its harness, so that leftovers of a killed one are known."""
 
 _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_TEMPORARY_PREFIX = "lmcache-kserve-"
+_TEMPORARY_PREFIX = "lk-"
+_OWNER_FILE = "owner"
+_LONGEST_SOCKET = 107  # bytes in the path of an AF_UNIX socket: sockaddr_un of Linux
+# engine_<36>_service_lookup_scheduler_lmcache_rpc_port_0: LMCache 0.4.2 to 0.5.6, lmcache/v1/rpc_utils.py
+_LONGEST_SOCKET_NAME = 87
 _TERMINATION_GRACE_S = 10.0
 _LAST_WORDS_S = 3.0
 
@@ -207,15 +212,33 @@ def runs_folder() -> Path:
     return platformdirs.user_state_path("lmcache-kserve") / "runs"
 
 
-def temporary_folder(owner_mark: str | None = None) -> Path:
-    """Where the processes of a run keep temporary files. The path is short: paths of sockets have a limit."""
-    return Path(tempfile.gettempdir()) / f"{_TEMPORARY_PREFIX}{owner_mark or owner()}"
+def temporary_folder() -> Path:
+    """Where the processes of this run keep temporary files.
+
+    LMCache makes sockets there, and releases before 0.5.6 do not shorten names that are too long. So the path is a
+    hash of the owner's mark in the system's folder for temporary files, or in /tmp where that folder's path is long.
+    """
+    return _temporary_root() / f"{_TEMPORARY_PREFIX}{hashlib.sha256(owner().encode()).hexdigest()[:8]}"
+
+
+def make_temporary_folder() -> None:
+    """Make the temporary folder, with the owner's mark in it."""
+    folder = temporary_folder()
+    folder.mkdir(mode=0o700)
+    (folder / _OWNER_FILE).write_text(owner(), encoding="ascii")
 
 
 def temporary_folders() -> Iterator[tuple[str, Path]]:
     """The temporary folder of every run, with the mark of its harness."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*"):
-        yield folder.name.removeprefix(_TEMPORARY_PREFIX), folder
+    for folder in _temporary_root().glob(f"{_TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            yield (folder / _OWNER_FILE).read_text(encoding="ascii"), folder
+
+
+def _temporary_root() -> Path:
+    root = Path(tempfile.gettempdir())
+    room = _LONGEST_SOCKET - _LONGEST_SOCKET_NAME - len(f"//{_TEMPORARY_PREFIX}01234567")
+    return root if len(os.fsencode(root)) <= room else Path("/tmp")  # noqa: S108 - the folder in it is this run's own
 
 
 def _is_leftover(process: psutil.Process) -> bool:

@@ -1,8 +1,12 @@
 """Processes of a run: none outlives it."""
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from lmcache_kserve.local.process import (
     ContainerProcess,
     Log,
     end_leftovers,
+    make_temporary_folder,
     owner,
     runs_folder,
     temporary_folder,
@@ -77,8 +82,34 @@ def test_temporary_files_of_a_run_are_known_by_its_harness(started: Any) -> None
     pod = started(plan(container()))
     invocation = pod.invocation(pod.main)
     assert invocation.environment["TMPDIR"] == str(temporary_folder())
-    temporary_folder().mkdir()
+    make_temporary_folder()
     try:
         assert (owner(), temporary_folder()) in list(temporary_folders())
     finally:
-        temporary_folder().rmdir()
+        shutil.rmtree(temporary_folder())
+
+
+@pytest.mark.parametrize("root", [None, "a-folder-for-temporary-files-with-a-long-name"])
+def test_the_longest_socket_of_lmcache_fits_into_the_temporary_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: str | None
+) -> None:
+    if root:
+        (tmp_path / root).mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / root))
+    # LMCache 0.4.2 to 0.5.6, lmcache/v1/rpc_utils.py; vLLM's engine id is a UUID.
+    name = f"engine_{uuid.uuid4()}_service_lookup_scheduler_lmcache_rpc_port_0"
+    make_temporary_folder()
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(temporary_folder() / name))
+        assert (owner(), temporary_folder()) in list(temporary_folders())
+    finally:
+        shutil.rmtree(temporary_folder())
+
+
+def test_a_folder_without_an_owner_is_somebody_elses() -> None:
+    stranger = Path(tempfile.mkdtemp(prefix="lk-"))
+    try:
+        assert stranger not in [folder for _, folder in temporary_folders()]
+    finally:
+        stranger.rmdir()
