@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 FAKE_LMCACHE = """
     import enum, importlib.abc, importlib.machinery, sys, types
 
@@ -17,21 +19,33 @@ FAKE_LMCACHE = """
             exec(self.sources[module.__name__], module.__dict__)
 
     Fake.sources = {"lmcache": "", "lmcache.v1": "", "lmcache.v1.gpu_connector": FACTORY}
+    Fake.sources |= {"lmcache.integration": "", "lmcache.integration.vllm": ""}
+    Fake.sources["lmcache.integration.vllm.utils"] = DEVICE
     sys.meta_path.insert(0, Fake())
+    sys.modules["torch"] = types.SimpleNamespace(cpu="torch.cpu")
     ours = types.ModuleType("lmcache_cpu_connector.connector")
     ours.PagedCpuConnector = lambda config, metadata: ("ours", config, metadata)
     sys.modules["lmcache_cpu_connector.connector"] = ours
 """
-SIGNATURE = "def CreateGPUConnector(config, metadata, engine, layout_hints=None):\n"
+SIGNATURE = "def CreateGPUConnector(config, metadata, engine, layout_hints=None):\n"  # since LMCache 0.4.4
 WITHOUT_CPU = SIGNATURE + "    raise RuntimeError('No supported cpu connector found.')"
 WITH_CPU = SIGNATURE + "    return 'one of its own'"
 BROKEN = SIGNATURE + "    raise RuntimeError('out of memory')"
+FIND = "from lmcache.integration.vllm.utils import get_vllm_torch_dev\n"
+ASKS_THE_DEVICE = (
+    "    print(*get_vllm_torch_dev())\n    raise RuntimeError('No supported connector found for the current platform.')"
+)
+OF_0_4_2 = FIND + SIGNATURE.replace(", layout_hints=None", "") + ASKS_THE_DEVICE
+OF_0_4_4 = SIGNATURE + "    " + FIND + ASKS_THE_DEVICE
+OF_0_3_9 = "class VLLMPagedMemGPUConnectorV2: pass"
+DEVICE_SIGNATURE = "def get_vllm_torch_dev():\n"
+WITHOUT_DEVICE = DEVICE_SIGNATURE + "    raise RuntimeError('Unsupported device platform for LMCache engine.')"
 
 
-def run(code: str, factory: str | None = WITHOUT_CPU) -> str:
+def run(code: str, factory: str | None = WITHOUT_CPU, device: str = "") -> str:
     """Standard output of a fresh Python that runs `code`, with a fake LMCache unless `factory` is None."""
-    fake = f"FACTORY = {factory!r}\n" + textwrap.dedent(FAKE_LMCACHE) if factory is not None else ""
-    program = "\n".join([fake, f"import sys; sys.path[:0] = {sys.path!r}", textwrap.dedent(code)])
+    fake = [f"FACTORY, DEVICE = {factory!r}, {device!r}", textwrap.dedent(FAKE_LMCACHE)] if factory is not None else []
+    program = "\n".join([*fake, f"import sys; sys.path[:0] = {sys.path!r}", textwrap.dedent(code)])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -42,6 +56,7 @@ CREATE = """
 from lmcache.v1.gpu_connector import CreateGPUConnector
 print(CreateGPUConnector("config", "metadata", "vllm", layout_hints={}))
 """
+CREATE_0_4_2 = CREATE.replace(", layout_hints={}", "")
 
 
 def test_registering_imports_neither_lmcache_nor_torch() -> None:
@@ -67,6 +82,42 @@ def test_a_factory_imported_before_the_plugin_gets_this_one_too() -> None:
     assert run(code) == "('ours', 'config', 'metadata')"
 
 
+@pytest.mark.parametrize("loaded_first", [False, True])
+@pytest.mark.parametrize(("factory", "create"), [(OF_0_4_2, CREATE_0_4_2), (OF_0_4_4, CREATE)])
+def test_an_lmcache_that_knows_devices_with_gpus_only_gets_the_cpu(
+    factory: str,
+    create: str,
+    loaded_first: bool,  # noqa: FBT001 - pytest passes it by name
+) -> None:
+    before = "import lmcache.v1.gpu_connector, lmcache.integration.vllm.utils\n" if loaded_first else ""
+
+    created = run(before + REGISTER + create, factory, WITHOUT_DEVICE)
+
+    assert created.split("\n") == ["torch.cpu cpu", "('ours', 'config', 'metadata')"]
+
+
+@pytest.mark.parametrize(
+    ("device", "found"), [("return 'cuda'", "cuda"), ("raise RuntimeError('no driver')", "RuntimeError no driver")]
+)
+def test_what_lmcache_finds_of_its_device_stays_what_it_is(device: str, found: str) -> None:
+    code = """
+        import lmcache_cpu_connector.hook as h; h.register()
+        from lmcache.integration.vllm.utils import get_vllm_torch_dev
+        try:
+            print(get_vllm_torch_dev())
+        except RuntimeError as error:
+            print("RuntimeError", error)
+    """
+
+    assert run(code, device=DEVICE_SIGNATURE + "    " + device) == found
+
+
+def test_an_lmcache_without_a_factory_stays_as_it_is() -> None:
+    code = REGISTER + "import lmcache.v1.gpu_connector as m; print(hasattr(m, 'CreateGPUConnector'))"
+
+    assert run(code, OF_0_3_9) == "False"
+
+
 def test_lmcache_with_a_cpu_connector_keeps_its_own() -> None:
     assert run(REGISTER + CREATE, WITH_CPU) == "one of its own"
 
@@ -88,7 +139,7 @@ def test_registering_again_changes_nothing_and_the_finder_leaves_after_its_work(
     code = """
         import lmcache_cpu_connector.hook as h
         h.register(); h.register()
-        waiting = lambda: sum(isinstance(finder, h._FactoryFinder) for finder in sys.meta_path)
+        waiting = lambda: [finder.name for finder in sys.meta_path if isinstance(finder, h._ModuleFinder)]
         print(waiting())
         import lmcache.v1.gpu_connector as factory
         created = factory.CreateGPUConnector
@@ -96,7 +147,8 @@ def test_registering_again_changes_nothing_and_the_finder_leaves_after_its_work(
         print(waiting(), created is factory.CreateGPUConnector)
     """
 
-    assert run(code).split("\n") == ["1", "0 True"]
+    device = "lmcache.integration.vllm.utils"
+    assert run(code).split("\n") == [f"['{device}', 'lmcache.v1.gpu_connector']", f"['{device}'] True"]
 
 
 def test_the_real_lmcache_gets_this_connector_and_keeps_its_own_checks() -> None:
