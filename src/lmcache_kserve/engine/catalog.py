@@ -21,6 +21,8 @@ from lmcache_kserve.errors import HarnessError
 Expectation = Literal["runs", "fails", "impossible"]
 """What the proof is expected to do: pass, fail, or have nothing to run."""
 
+_NEWEST_PYTHON = "3.12"
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -60,6 +62,7 @@ class Pair:
         lmcache: release of LMCache.
         torch: release of torch that vLLM's CPU build requires.
         python: major.minor of the Python in the images.
+        newest_python: major and minor of the newest Python that `lock` serves.
         machines: processors for which the packages have wheels, as `platform.machine()` names them.
         images: the images that carry the pair; empty where no image does.
         kserve: value of `kserve.version`; None where the images are not KServe's.
@@ -76,6 +79,7 @@ class Pair:
     lmcache: str
     torch: str
     python: str
+    newest_python: tuple[int, int]
     machines: tuple[str, ...]
     images: tuple[str, ...]
     kserve: str | None
@@ -165,6 +169,7 @@ def _pair(name: str, fields: dict[str, Any], *, lock: Lock | None, cuda_torch: L
         lmcache=fields["lmcache"],
         torch=fields["torch"],
         python=fields["python"],
+        newest_python=_major_minor(fields.get("newest_python", _NEWEST_PYTHON)),
         machines=tuple(fields["machines"]),
         images=tuple(fields["images"]),
         kserve=fields.get("kserve"),
@@ -180,6 +185,11 @@ def _pair(name: str, fields: dict[str, Any], *, lock: Lock | None, cuda_torch: L
         ),
         sources=MappingProxyType(fields["sources"]),
     )
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")
+    return int(major), int(minor)
 
 
 def _lock(folder: Path, fields: dict[str, Any]) -> Lock | None:

