@@ -4,6 +4,7 @@ import typer
 
 from lmcache_kserve.commands.check import check
 from lmcache_kserve.commands.demo import demo
+from lmcache_kserve.commands.engines import engines
 from lmcache_kserve.commands.faults import faults
 from lmcache_kserve.commands.verify import verify
 
@@ -18,6 +19,7 @@ app.command()(demo)
 app.command()(verify)
 app.command()(faults)
 app.command()(check)
+app.command()(engines)
 
 
 def main() -> None:

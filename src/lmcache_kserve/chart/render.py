@@ -36,26 +36,45 @@ class Renderer:
         helm: the Helm to use.
         values_files: values files, the last wins.
         settings: single values as for helm's --set.
+        kserve_version: the KServe whose schemas judge what is rendered.
     """
 
     chart: Path
     helm: Helm
     values_files: Sequence[Path]
     settings: Sequence[str]
+    kserve_version: str = KSERVE_VERSION
 
     @classmethod
-    def for_demo(cls, *, chart: Path | None, values_files: Sequence[Path], settings: Sequence[str]) -> "Renderer":
+    def for_demo(
+        cls,
+        *,
+        chart: Path | None,
+        values_files: Sequence[Path],
+        settings: Sequence[str],
+        engine_files: Sequence[Path] = (),
+        kserve_version: str | None = None,
+    ) -> "Renderer":
         """Render the chart that ships here with values/cpu.yaml underneath the given values.
+
+        Args:
+            chart: another chart's folder or package.
+            values_files: the user's values files.
+            settings: the user's single values.
+            engine_files: values files of the engine, between values/cpu.yaml and the user's.
+            kserve_version: the KServe of the engine; the newest known where its schemas are not here.
 
         Raises:
             HarnessError: a values file is not one, or no Helm can be found or downloaded.
         """
         require_values_files(values_files)
+        known = schemas.KSERVE_VERSIONS
         return cls(
             chart=chart or resources.chart_path(),
             helm=Helm(helm_binary.helm()),
-            values_files=(resources.values_path(DEFAULT_VALUES), *values_files),
+            values_files=(resources.values_path(DEFAULT_VALUES), *engine_files, *values_files),
             settings=settings,
+            kserve_version=(schemas.pick(kserve_version, known) or known[-1]) if kserve_version else KSERVE_VERSION,
         )
 
     def release(self, *extra: str) -> Manifests:
@@ -71,7 +90,7 @@ class Renderer:
             values_files=self.values_files,
             set_values=(*self.settings, *extra),
         )
-        schemas.validate(manifests, kubernetes_version=DEFAULT_KUBE_VERSION, kserve_version=KSERVE_VERSION)
+        schemas.validate(manifests, kubernetes_version=DEFAULT_KUBE_VERSION, kserve_version=self.kserve_version)
         return manifests
 
     def baseline(self, *extra: str) -> Manifests:

@@ -26,8 +26,10 @@ from lmcache_kserve.commands.common import (
     parse_secrets,
 )
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
+from lmcache_kserve.commands.named_engine import EngineName, check_mode, values_of
 from lmcache_kserve.commands.progress import Stages
-from lmcache_kserve.engine.find import ensure_engine, make_test_model
+from lmcache_kserve.engine.catalog import Pair
+from lmcache_kserve.engine.find import ensure_engine, make_test_model, named_pair
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
@@ -54,6 +56,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option(help="Hugging Face id or folder of the model; by default a small one is made on the spot."),
     ] = None,
+    engine: EngineName = None,
     pairs: Pairs = DEFAULTS.pairs,
     prompt_tokens: PromptTokens = DEFAULTS.prompt_tokens,
     baseline: Annotated[
@@ -76,6 +79,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
             settings=tuple(settings or ()),
             secrets=parse_secrets(secrets or ()),
             model=model,
+            engine=engine,
             measurement=Measurement(pairs=pairs, prompt_tokens=prompt_tokens),
             baseline=baseline,
             keep=keep,
@@ -96,6 +100,7 @@ class Options:
     settings: tuple[str, ...]
     secrets: Mapping[str, Mapping[str, str]]
     model: str | None
+    engine: str | None
     measurement: Measurement
     baseline: bool
     keep: bool
@@ -110,12 +115,19 @@ def run(options: Options, *, console: Console) -> bool:
     Raises:
         HarnessError: it could not be run; nothing is left running.
     """
-    renderer = Renderer.for_demo(chart=options.chart, values_files=options.values_files, settings=options.settings)
-    _check(renderer.release(f"model.id={_MODEL_STAND_IN}"))
-    if options.out:
-        conclusion.prepare(options.out)
-    clean_up_after_others(console)
+    pair = named_pair(options.engine) if options.engine else None
     with ExitStack() as stack:
+        renderer = Renderer.for_demo(
+            chart=options.chart,
+            values_files=options.values_files,
+            settings=options.settings,
+            engine_files=stack.enter_context(values_of(pair)),
+            kserve_version=pair.kserve if pair else None,
+        )
+        _check(renderer.release(f"model.id={_MODEL_STAND_IN}"), pair, console)
+        if options.out:
+            conclusion.prepare(options.out)
+        clean_up_after_others(console)
         folder = stack.enter_context(run_folder())
         with Stages(console) as stages:
             targets = [stack.enter_context(target) for target in _targets(options, renderer, folder, stages)]
@@ -140,19 +152,21 @@ def run(options: Options, *, console: Console) -> bool:
     return passed
 
 
-def _check(manifests: Manifests) -> None:
-    """See that the proof can succeed with this release.
+def _check(manifests: Manifests, pair: Pair | None, console: Console) -> None:
+    """See that the proof can succeed with this release and engine.
 
     Raises:
         HarnessError: it cannot; the message says which value to change.
     """
     if problems := policies.hash_seed_is_fixed(manifests):
         raise HarnessError("\n".join(str(problem) for problem in problems))
+    if pair is not None:
+        check_mode(pair, manifests, console)
 
 
 def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages) -> list[LocalTarget]:
     """The release under test and, where it is wanted, plain vLLM; nothing runs yet."""
-    engine = ensure_engine(stages.update)
+    engine = ensure_engine(stages.update, options.engine)
     model = f"model.id={options.model or make_test_model(engine, stages.update)}"
     releases = {"release": renderer.release(model)}
     if options.baseline:
@@ -163,7 +177,7 @@ def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages)
             namespace=NAMESPACE,
             directory=folder / name,
             engine=engine,
-            chart_versions=renderer.versions(),
+            chart_versions=renderer.versions() | ({"engine": options.engine} if options.engine else {}),
             given_secrets=options.secrets,
         )
         for name, manifests in releases.items()
