@@ -107,6 +107,23 @@ def test_the_engine_that_was_named_is_the_one_that_runs(asked: list[str | None],
     assert asked == [name]
 
 
+@pytest.mark.parametrize("name", [None, "kserve-0.20"])
+def test_the_report_names_the_engine(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
+    seen: dict[str, Any] = {}
+
+    def target(**given: object) -> None:
+        seen.update(given)
+        raise _Reached
+
+    monkeypatch.setattr(demo, "ensure_engine", lambda *_: None)
+    monkeypatch.setattr(demo, "make_test_model", lambda *_: "/model")
+    monkeypatch.setattr(demo, "LocalTarget", target)
+    CliRunner().invoke(app, ["demo", *(["--engine", name] if name else [])])
+
+    assert seen["chart_versions"].get("engine") == name
+    assert {"chart", "helm"} <= seen["chart_versions"].keys()
+
+
 def release(mode: str) -> Manifests:
     """A release in a mode."""
     metadata = {"name": "demo", "annotations": {"lmcache-kserve/mode": mode}}
