@@ -58,5 +58,8 @@ def check_mode(pair: Pair, manifests: Manifests, console: Console) -> None:
             "give --engine another name."
         )
     console.print(
-        f"note: with engine {pair.name} the proof is expected to fail. {outlook.reason}", highlight=False, markup=False
+        f"note: with engine {pair.name} the proof is expected to fail. {outlook.reason}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
