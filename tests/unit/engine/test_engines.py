@@ -97,12 +97,22 @@ def test_an_engine_of_kserve_follows_its_image(one: Pair) -> None:
 
 
 @pytest.mark.parametrize("server", ["huggingfaceserver", "vllm"])
-def test_the_charts_default_image_is_an_engine_with_the_lmcache_that_the_chart_names(server: str) -> None:
+def test_the_charts_default_image_is_an_engine(server: str) -> None:
     chart = yaml.safe_load((resources.chart_path() / "Chart.yaml").read_text(encoding="utf-8"))
     image = chart["annotations"][f"lmcache-kserve/image-{server}"]
     (one,) = [one for one in PAIRS.values() if image in one.images]
     assert one.server == server
-    assert one.lmcache == chart["annotations"][f"lmcache-kserve/lmcache-{server}"]
+
+
+@pytest.mark.parametrize(
+    ("image", "lmcache"),
+    [(image, one.lmcache) for one in PAIRS.values() for image in one.images if "/kserve/" in image],
+)
+def test_the_chart_takes_an_image_for_the_lmcache_of_its_engine(image: str, lmcache: str) -> None:
+    file = resources.chart_path() / "files" / "compatibility.yaml"
+    known = yaml.safe_load(file.read_text(encoding="utf-8"))["lmcache"]["images"]["kserve/huggingfaceserver"]
+    release = image.rpartition(":v")[2].rpartition("-")[0].rpartition(".")[0]
+    assert known[release] == lmcache
 
 
 def test_the_cpu_image_is_an_engine() -> None:
