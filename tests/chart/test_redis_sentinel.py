@@ -154,7 +154,7 @@ def test_sentinels_watch_by_name_and_as_patiently_as_they_are_told(render: Rende
 def test_an_empty_master_waits_longer_than_the_sentinels_need_to_replace_it(render: Render) -> None:
     chosen = values(sentinel={"downAfterMilliseconds": 3000, "failoverTimeoutMilliseconds": 7000})
     known = environment(container(render(chosen), "redis"))
-    assert int(known["HANDOVER_S"]) > 3 + 7
+    assert int(known["HANDOVER_SECONDS"]) > 3 + 7
     assert known["LOSES_DATA"] == "true"
     assert environment(container(render(values(persistence={"enabled": True})), "redis"))["LOSES_DATA"] == "false"
 

@@ -89,6 +89,7 @@ MULTIPROCESS = {
     "KServe's own label on the DaemonSet's pods": multiprocess(
         ".daemonset.podLabels",
         placement="daemonset",
+        transferMode="engine_driven",
         daemonset={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}},
     ),
     "the other mode's configuration": multiprocess("lmcache.config", ".extraArgs", lmcache={"config": {"a": 1}}),
