@@ -8,7 +8,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TRACKED = subprocess.run(
-    ["git", "-C", REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],  # noqa: S607
+    ["git", "-C", REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],  # noqa: S607 - the git on PATH
     capture_output=True,
     text=True,
     check=True,

@@ -30,7 +30,7 @@ def locked(lock: Lock) -> Mapping[str, str]:
     for block in re.split(r"\n(?=\S)", lock.path.read_text(encoding="utf-8")):
         if block.startswith("#"):
             continue
-        name, version = re.match(r"([a-z0-9.-]+)==(\S+)", block).groups()  # type: ignore[union-attr]
+        name, version = re.match(r"([a-z0-9.-]+)==(\S+)", block).groups()  # type: ignore[union-attr]  # a lock's blocks all match
         assert "--hash=sha256:" in block, name
         versions[name] = version
     return versions
