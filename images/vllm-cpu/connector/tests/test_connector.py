@@ -176,6 +176,24 @@ def test_a_memory_object_in_another_format_is_refused() -> None:
         connector.to_gpu(chunk, 0, 1, slot_mapping=torch.arange(1), kvcaches=_caches(4, 2, 16, 4, torch.float32))
 
 
+def test_lmcache_0_4_keeps_the_shape_of_chunks_that_vllm_told_it() -> None:
+    class Groups:
+        """KVLayerGroupsManager of LMCache 0.4.2, as far as the shape of chunks goes."""
+
+        def __init__(self) -> None:
+            self.kv_layer_groups: list[Any] = []
+
+        def build_kv_layer_groups(self, kv_caches: dict[str, Tensor]) -> None:
+            self.kv_layer_groups = [cache.shape for cache in kv_caches.values()]
+
+    groups = Groups()
+    _connector(2, 8, torch.float32, metadata={"kv_layer_groups_manager": groups})
+
+    groups.build_kv_layer_groups({"layer": _caches(4, 2, 16, 8, torch.float32)[0]})
+
+    assert groups.kv_layer_groups == []
+
+
 def _use_packing(monkeypatch: pytest.MonkeyPatch, packing: tuple[Packing, Packing]) -> None:
     monkeypatch.setattr(module, "vllm_cache_writer", lambda _shape, _dtype: ReferenceWriter(*packing))
 

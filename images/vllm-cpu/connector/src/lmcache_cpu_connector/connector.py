@@ -54,6 +54,7 @@ class PagedCpuConnector(GPUConnectorInterface):  # type: ignore[misc]  # LMCache
         self._layers, _, _, self._heads, self._head_size = metadata.kv_shape
         self._dtype = metadata.kv_dtype
         self._cache: _BoundCache | None = None
+        _keep_the_shape_of(metadata)
 
     def get_shape(self, num_tokens: int) -> torch.Size:
         """Shape of the memory object for so many tokens."""
@@ -170,6 +171,18 @@ class _BoundCache:
     addresses: tuple[int, ...]
     pages: Sequence[tuple[Tensor, Tensor]]
     orders: tuple[PageOrder, PageOrder]
+
+
+def _keep_the_shape_of(metadata: LMCacheMetadata) -> None:
+    """Let LMCache make chunks of the shape that vLLM told it.
+
+    LMCache 0.4.2 and 0.4.4 replace the shape by what `build_kv_layer_groups` (lmcache/v1/kv_layer_groups.py) reads
+    from the cache tensors. The function takes the last two dimensions for heads and head size. On a CPU these two hold
+    a whole block, so each chunk would be many times too large. Later releases have no such manager in their metadata.
+    """
+    groups = getattr(metadata, "kv_layer_groups_manager", None)
+    if groups is not None:
+        groups.build_kv_layer_groups = lambda _kv_caches: None
 
 
 def _present(slot_mapping: Tensor, start: int, end: int, row: int = 0) -> tuple[slice | Tensor, Tensor]:
