@@ -8,20 +8,17 @@ The table comes from two reports. `pytest --proofs docs/reports/proofs.json` wri
 second, docs/reports/faults.json.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from tables import REPOSITORY, Tables, main
 
 from lmcache_kserve.lmcache.backends import MULTIPROCESS, TRAITS
 from lmcache_kserve.report import fault_table
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-README = REPOSITORY / "README.md"
 PROOFS = REPOSITORY / "docs" / "reports" / "proofs.json"
 FAULTS = REPOSITORY / "docs" / "reports" / "faults.json"
-BEGIN, END = "<!-- scripts/matrix.py: begin -->\n", "<!-- scripts/matrix.py: end -->\n"
 MODES = ("in-process", "multiprocess")
 COLUMNS = {"rendered": "rendered, valid", "local": "on one machine", "kind": "on kind", "faults": "under faults"}
 
@@ -40,40 +37,21 @@ def outcomes() -> dict[tuple[str, str, str], str]:
     return shown
 
 
-def table() -> str:
-    """The table as Markdown."""
-    shown = outcomes()
-
-    def lines() -> Iterator[str]:
-        yield f"| `remoteBackend.type` | `lmcache.mode` | {' | '.join(COLUMNS.values())} |"
-        yield "|---" * (2 + len(COLUMNS)) + "|"
-        for backend in ("none", *TRAITS):
-            for mode in MODES:
-                if mode == "multiprocess" and backend not in MULTIPROCESS | {"none"}:
-                    continue
-                cells = (shown.get((how, backend, mode), "not run") for how in COLUMNS)
-                yield f"| `{backend}` | {mode} | {' | '.join(cells)} |"
-
-    return "\n".join(lines()) + "\n"
+def tables() -> Tables:
+    """The README's table."""
+    return {("README.md", "scripts/matrix.py"): _lines(outcomes())}
 
 
-def main() -> int:
-    """Write or check the table; returns the exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="fail when the README's table is not up to date")
-    check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    old, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.stderr.write(f"README.md lacks {BEGIN.strip()} or {END.strip()}\n")
-        return 1
-    new = table()
-    if check:
-        return int(old != new)
-    README.write_text(before + begin + new + end + after, encoding="utf-8")
-    return 0
+def _lines(shown: dict[tuple[str, str, str], str]) -> Iterator[str]:
+    yield f"| `remoteBackend.type` | `lmcache.mode` | {' | '.join(COLUMNS.values())} |"
+    yield "|---" * (2 + len(COLUMNS)) + "|"
+    for backend in ("none", *TRAITS):
+        for mode in MODES:
+            if mode == "multiprocess" and backend not in MULTIPROCESS | {"none"}:
+                continue
+            cells = (shown.get((how, backend, mode), "not run") for how in COLUMNS)
+            yield f"| `{backend}` | {mode} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__ or "", tables))
