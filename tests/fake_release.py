@@ -5,10 +5,11 @@ Only unit tests use it: they prove what the harness makes of evidence, not that 
 
 import hashlib
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from fake_server import CONTEXT, MODEL, Handler, Server, frames, with_no_error
 
@@ -22,6 +23,10 @@ LONG_ANSWER = 100
 
 
 HOLD_S = 10.0
+
+
+TOGETHER_S = 0.1
+"""How long a request waits for those that were sent at the same time."""
 
 
 ARGUMENTS = (
@@ -67,6 +72,8 @@ class Faults:
     no_retrieval: bool = False
     no_lines: bool = False
     wrong_text_when_warm: bool = False
+    changes_when_busy: Literal["", "hits", "all"] = ""
+    """Which answers a replica changes while it has other requests."""
     backend_stays_dead: bool = False
     metrics_unreadable: bool = False
     logs_unreadable: bool = False
@@ -106,6 +113,7 @@ class FakeReplica:
         self.cache_server: str | None = None
         self._memory: set[str] = set()
         self._killed = threading.Event()
+        self._active: set[str] = set()
         self.log("LMCache INFO: Using hash algorithm: sha256_cbor")
         self.start()
 
@@ -161,6 +169,16 @@ class FakeReplica:
         )
 
     def answer(self, handler: Handler, body: dict[str, Any]) -> None:
+        request = handler.headers["X-Request-Id"]
+        self._active.add(request)
+        if self._target.faults.changes_when_busy:
+            time.sleep(TOGETHER_S)
+        try:
+            self._answer(handler, body)
+        finally:
+            self._active.remove(request)
+
+    def _answer(self, handler: Handler, body: dict[str, Any]) -> None:
         faults, store = self._target.faults, self._target.store
         prompt = tokens_of(body["prompt"])
         request = f"cmpl-{handler.headers['X-Request-Id']}-0-ab12cd34"
@@ -195,6 +213,8 @@ class FakeReplica:
             self._killed.wait(0.01)
         if (faults.wrong_text_when_warm and hits) or (faults.wrong_text_in_outage and not store.up):
             words = ["wrong", *words]
+        if len(self._active) > 1 and (faults.changes_when_busy == "all" or (faults.changes_when_busy and hits)):
+            words = ["other", *words]
         handler.stream(frames(" ".join(words), len(prompt)))
 
     def _log_server_lookup(self, request: str, hits: int, tokens: int, *, in_memory: int) -> None:

@@ -7,8 +7,10 @@ from fake_release import ARGUMENTS, ENVIRONMENT
 
 from lmcache_kserve.evidence import (
     Answer,
+    AtOnce,
     Attempt,
     BackendGrowth,
+    Compared,
     Evidence,
     ExternalHits,
     FaultWindow,
@@ -137,6 +139,10 @@ def evidence() -> Evidence:
             after=Contents(entries=10 + 2 * chunks, size_bytes=9_000_000, entries_per_chunk=2),
             chunks=chunks,
             workers=1,
+        ),
+        at_once=AtOnce(
+            cached=(Compared(alone="four five", together="four five"),) * 8,
+            control=(Compared(alone="six", together="six"),) * 8,
         ),
         external_hits=ExternalHits(before=100, after=100 + HIT_TOKENS * 12, logged_hit_tokens=HIT_TOKENS * 12),
         kill=ReplicaKill(

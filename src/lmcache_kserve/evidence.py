@@ -78,6 +78,27 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The answer to a prompt asked alone, and the answer to the same prompt beside other requests."""
+
+    alone: str
+    together: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtOnce:
+    """Requests to one replica at the same time.
+
+    Attributes:
+        cached: prompts that another replica computed, with a common beginning of different lengths.
+        control: prompts that are too short for a chunk, so that LMCache has no part in their answers.
+    """
+
+    cached: tuple[Compared, ...]
+    control: tuple[Compared, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaFacts:
     """How an engine was started. Secrets are replaced by `***`.
 
@@ -308,6 +329,7 @@ class Evidence:
         pairs: the measured pairs.
         growth: the backend over the measured pairs.
         external_hits: vLLM's own count of hits over the measured pairs.
+        at_once: requests at the same time.
         kill: the killed replica.
         restart: the replica that came back.
         server_outage: the outage of an LMCache server of mode multiprocess.
@@ -329,6 +351,7 @@ class Evidence:
     pairs: tuple[Pair, ...] = ()
     growth: BackendGrowth | Unreadable | None = None
     external_hits: ExternalHits | Unreadable | None = None
+    at_once: AtOnce | Unreadable | None = None
     kill: ReplicaKill | Unreadable | None = None
     restart: Restart | Unreadable | None = None
     server_outage: Outage | Unreadable | None = None

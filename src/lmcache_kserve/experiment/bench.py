@@ -16,6 +16,7 @@ from lmcache_kserve.waiting import Clock, Pending, SystemClock, WaitTimeoutError
 
 _PROBE_WORDS = 300
 _CONTEXT_MARGIN = 16
+_ENDING_WORDS = 16
 _SETTLE_TIMEOUT_S = 10.0
 _SETTLE_DELAY_S = 0.25
 _SETTLED_POLLS = 8
@@ -47,7 +48,7 @@ class Bench:
         self._targets = [target] if baseline is None else [target, baseline]
         self.probes = [self._probe(target, index, ids) for index in range(len(target.replicas))]
         self.baseline = self._probe(baseline, 0, ids) if baseline else None
-        self._long_words = self._short_words = 1
+        self._long_words = self._short_words = self._uncached_words = 1
 
     def _probe(self, target: Target, index: int, ids: Iterator[str]) -> Probe:
         return Probe(
@@ -86,6 +87,8 @@ class Bench:
         self._long_words = words_for(
             min(self.measurement.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens
         )
+        # The nonce takes as many tokens again as a few words, hence half a chunk.
+        self._uncached_words = words_for(self.target.chunk_size // 2, probe_words=_PROBE_WORDS, probe_tokens=tokens)
         self._short_words = words_for(min(short, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens)
 
     def _context(self, probe: Probe) -> int | None:
@@ -116,6 +119,14 @@ class Bench:
     def short_prompt(self) -> str:
         """A fresh prompt of the traffic's length."""
         return self.prompts.fresh(self._short_words)
+
+    def related_prompts(self, count: int) -> list[str]:
+        """Fresh prompts with a common beginning: an ever longer share of a measured prompt, and an own ending."""
+        return self.prompts.related(max(count, self._long_words - _ENDING_WORDS), count, ending=_ENDING_WORDS)
+
+    def uncached_prompts(self, count: int) -> list[str]:
+        """Fresh prompts that are shorter than a chunk, as far as a prompt can be that short."""
+        return [self.prompts.fresh(self._uncached_words) for _ in range(count)]
 
     def chunks(self, prompt_tokens: int) -> int:
         """Whole LMCache chunks in a prompt."""

@@ -60,6 +60,18 @@ class PromptSource:
         self._random.shuffle(body)
         return f"{nonce} {' '.join(body)}"
 
+    def related(self, words: int, count: int, *, ending: int) -> list[str]:
+        """Prompts that begin alike.
+
+        Args:
+            words: words of the longest common beginning.
+            count: how many prompts; the n-th has n of `count` parts of the beginning.
+            ending: words of each prompt's own ending.
+        """
+        beginning = self.fresh(words).split()
+        ends = (len(beginning) * number // count for number in range(1, count + 1))
+        return [f"{' '.join(beginning[:end])} {self.fresh(ending)}" for end in ends]
+
 
 def words_for(tokens: int, *, probe_words: int, probe_tokens: int) -> int:
     """How many words make a prompt of about `tokens` tokens, never more, judged by a probe's size.

@@ -1,7 +1,7 @@
 """The experiment: the same sequence of requests and faults for a laptop and for a GPU cluster.
 
-The measured pairs come first, then the killed replica, then the LMCache server of mode multiprocess. The outage of the
-backend comes last: some clients never reconnect, and would spoil the stages after it.
+The measured pairs come first, then requests at the same time, then the killed replica, then the LMCache server of mode
+multiprocess. The outage of the backend comes last: some clients never reconnect, and would spoil the stages after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from lmcache_kserve.evidence import (
     Subject,
     Unreadable,
 )
+from lmcache_kserve.experiment.at_once import ask_at_once
 from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.client import RequestError
 from lmcache_kserve.experiment.faults import interrupt_backend, interrupt_cache_server, kill_replica
@@ -82,13 +83,15 @@ class _Experiment:
         self._journal.progress("calibrate", 1, 1)
         growth: BackendGrowth | Unreadable | None = None
         external: ExternalHits | Unreadable | None = None
-        kill = restart = server_outage = outage = None
+        at_once = kill = restart = server_outage = outage = None
         self._measure("warm-up", measurement.warmup_pairs, self._warmups)
         if not self._stopped:
             contents, hits = self._contents(), self._external_hits()
             self._measure("pairs", measurement.pairs, self._pairs)
             growth = self._growth(contents)
             external = self._external_growth(hits)
+        if not self._stopped:
+            at_once = ask_at_once(bench)
         if not self._stopped and measurement.faults:
             kill, restart = kill_replica(bench)
         if not self._stopped and measurement.faults and (server := bench.target.cache_server):
@@ -111,6 +114,7 @@ class _Experiment:
             pairs=tuple(self._pairs),
             growth=growth,
             external_hits=external,
+            at_once=at_once,
             kill=kill,
             restart=restart,
             server_outage=server_outage,

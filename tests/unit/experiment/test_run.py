@@ -10,6 +10,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence, ExternalHits, Outage, ReplicaKill, Restart, Unreadable
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.measurement import Measurement
+from lmcache_kserve.experiment.prompts import PromptSource
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.verdict import Result, judge, not_applicable
 
@@ -164,6 +165,31 @@ def test_an_answer_that_changes_when_it_comes_from_the_cache_is_found() -> None:
     assert "warm gave 'wrong" in seen.failed["identical-output"]
 
 
+def test_an_answer_from_the_cache_that_changes_beside_other_requests_is_found() -> None:
+    seen = run(Faults(changes_when_busy="hits"))
+
+    assert "among 8 requests at the same time it gave 'other" in seen.failed["identical-output"]
+
+
+def test_an_engine_that_changes_answers_without_a_cache_too_is_not_blamed_on_the_cache() -> None:
+    seen = run(Faults(changes_when_busy="all"))
+
+    assert "identical-output" not in seen.failed
+    assert "were not judged: the engine changed" in seen.checks["identical-output"].summary
+
+
+def test_requests_at_the_same_time_have_a_common_beginning_of_different_lengths() -> None:
+    prompts = PromptSource(1).related(400, 8, ending=16)
+
+    words = [prompt.split() for prompt in prompts]
+    shared = [
+        next(place for place, (one, other) in enumerate(zip(prompt, words[-1], strict=False)) if one != other)
+        for prompt in words[:-1]
+    ]
+    assert shared == sorted(set(shared))
+    assert len({tuple(one[-16:]) for one in words}) == 8
+
+
 def test_a_hit_that_was_never_loaded_is_found() -> None:
     assert "Retrieved" in run(Faults(no_retrieval=True)).failed["cross-replica-hit"]
 
@@ -299,7 +325,7 @@ def test_progress_is_told_stage_by_stage() -> None:
     progress = run().progress
     stages = list(dict.fromkeys(stage for stage, *_ in progress))
 
-    assert stages == ["calibrate", "warm-up", "pairs", "replica kill", "backend outage", "logs"]
+    assert stages == ["calibrate", "warm-up", "pairs", "at once", "replica kill", "backend outage", "logs"]
     assert [done for stage, done, _, _ in progress if stage == "pairs"] == [0, 1, 2, 3]
     assert all(0 <= done <= total for _, done, total, _ in progress)
 
