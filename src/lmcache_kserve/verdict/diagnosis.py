@@ -18,6 +18,9 @@ _REFUSED = re.compile(
 )
 _REFUSED_PLAIN = re.compile(r"Connection refused|ConnectionRefusedError|Timeout connecting to server")
 _SLOW = re.compile(r"Timeout reading from|timed out while (?:reading|writing)")
+# vllm/v1/engine/core.py, run_engine_core
+_FATAL = re.compile(r"EngineCore (?:encountered a fatal error|failed to start)")
+_EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception): \S.*")
 _NOT_STARTED = re.compile(r"Failed to initialize LMCacheManager|No adapter found for URL")
 # Sources: lmcache/v1/multiprocess/modules/lookup.py, lmcache/integration/vllm/vllm_multi_process_adapter.py.
 _UNKNOWN_ENGINE = re.compile(r"No GPU context found for model|No registered GPU context")
@@ -69,6 +72,17 @@ def hash_seed(evidence: Evidence) -> str | None:
         )
     if len(set(seeds.values())) > 1:
         return f"PYTHONHASHSEED differs ({_each(seeds)}), so each replica computes other chunk keys; {_SEED}"
+    return None
+
+
+def engine_died(evidence: Evidence) -> str | None:
+    """An engine ended by itself. The stream only says that it did; the first exception in the engine's log says why."""
+    fatal = ""
+    for replica, line in _unprovoked(evidence):
+        if _FATAL.search(line.text):
+            fatal = replica
+        elif replica == fatal and (match := _EXCEPTION.search(line.text)):
+            return f"the engine of {replica} died: {match.group()[:_LONGEST_LINE]}"
     return None
 
 
@@ -158,7 +172,7 @@ def nothing_logged(evidence: Evidence) -> str | None:
     )
 
 
-BACKEND = (not_started, server_lost, refused, slow)
+BACKEND = (engine_died, not_started, server_lost, refused, slow)
 """Causes that lie between a replica and what it caches with, most certain first."""
 
 

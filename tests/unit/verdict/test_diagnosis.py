@@ -173,3 +173,24 @@ def with_cold_log(told: RequestLog) -> Evidence:
 )
 def test_a_cause_explains_the_checks_that_it_may_fail(seen: Evidence, checks: set[str]) -> None:
     assert {name for name in ROWS if causes(seen, name)} == checks
+
+
+def test_an_engine_that_died_is_named_with_its_first_exception() -> None:
+    lines = (
+        "ERROR [core.py:1301] EngineCore encountered a fatal error.",
+        "ERROR [core.py:1301] Traceback (most recent call last):",
+        "ERROR [core.py:1301] ValueError: LMCache on CPU needs the same KV cache in each layer",
+        "ERROR [async_llm.py:700] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.",
+    )
+    seen = replace(evidence(), logs=(log("predictor-1", *lines),))
+
+    assert causes(seen) == (
+        "the engine of predictor-1 died: ValueError: LMCache on CPU needs the same KV cache in each layer"
+    )
+
+
+def test_an_engine_that_the_experiment_killed_is_no_cause() -> None:
+    lines = ("ERROR EngineCore encountered a fatal error.", "ERROR RuntimeError: shut down")
+    seen = replace(evidence(), logs=(log("predictor-1", *lines, at=210),))
+
+    assert causes(seen) == ""
