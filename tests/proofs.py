@@ -1,4 +1,4 @@
-"""What passing tests prove of each backend: kept in a file that scripts/matrix.py makes the README's table of.
+"""What passing tests prove of each backend and class of models: kept in a file of which scripts make tables.
 
 A test says what it proves with `@pytest.mark.proves(HOW, BACKEND, MODE)`. With `--proofs docs/reports/proofs.json` the
 file gains what has passed and loses what has failed or was skipped; what was not asked for stays.
@@ -12,8 +12,9 @@ from typing import cast
 import pytest
 
 PROPERTY = "proves"
-HOW = ("rendered", "local", "kind")
-"""Columns of the table: rendered and valid, the whole proof on this machine, the whole proof on a kind cluster."""
+HOW = ("rendered", "local", "kind", "model")
+"""Columns of the README's table: rendered and valid, the whole proof on this machine, the whole proof on a cluster.
+With `model`, a row of docs/compatibility.md, which has a class of models in place of a backend."""
 
 
 def mark(items: list[pytest.Item]) -> None:
