@@ -7,8 +7,11 @@ import yaml
 from running import ALL, LONG_PROMPTS, SERVER, Demo
 
 from lmcache_kserve import resources
+from lmcache_kserve.engine.catalog import pairs
 
 pytestmark = pytest.mark.local
+
+ANNOTATIONS = yaml.safe_load((resources.chart_path() / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
 
 QUICK = ("--pairs", "3", "--no-baseline")
 MOONCAKE = (
@@ -22,21 +25,16 @@ SHARED = frozenset({"cross-replica-hit", "restart-hit", "backend-grew", "backend
 """Checks of what replicas share through a backend."""
 
 
-def case(
-    name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL, long: bool = True
-) -> Any:
+def case(name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL) -> Any:
     """A way to configure the cache, and the checks of `demo` that apply to it."""
     given = (f"remoteBackend.type={backend}", f"lmcache.mode={mode}", *settings)
-    marks = [pytest.mark.proves("local", backend, mode), *([pytest.mark.long] if long else [])]
-    return pytest.param(given, checks, id=name, marks=marks)
+    return pytest.param(given, checks, id=name, marks=[pytest.mark.proves("local", backend, mode), pytest.mark.long])
 
 
-def multiprocess(
-    backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset(), long: bool = True
-) -> Any:
+def multiprocess(backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset()) -> Any:
     """The same in mode multiprocess."""
     name = f"multiprocess-{name or backend}"
-    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without, long=long)
+    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +49,7 @@ def multiprocess(
         # Nobody can stop a folder.
         case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
         case("mooncake", "mooncake", *MOONCAKE),
-        multiprocess("redis", long=False),
+        multiprocess("redis"),
         multiprocess("valkey"),
         multiprocess("redis-sentinel"),
         multiprocess("filesystem", without=OUTAGE),
@@ -65,6 +63,21 @@ def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: froze
     assert outcome.code == 0, outcome.output
     assert outcome.passed == checks
     assert outcome.report
-    tested = yaml.safe_load((resources.chart_path() / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
     for name in ("vllm", "lmcache"):
-        assert outcome.report["versions"][name] == tested[f"lmcache-kserve/tested-{name}"]
+        assert outcome.report["versions"][name] == ANNOTATIONS[f"lmcache-kserve/tested-{name}"]
+
+
+@pytest.mark.parametrize("mode", ["in-process", "multiprocess"])
+@pytest.mark.parametrize("server", ["huggingfaceserver", "vllm"])
+def test_the_releases_of_a_default_image_pass_in_each_mode(demo: Demo, server: str, mode: str) -> None:
+    image = ANNOTATIONS[f"lmcache-kserve/image-{server}"]
+    (engine,) = [one for one in pairs().values() if image in one.images]
+    prompts = LONG_PROMPTS if mode == "multiprocess" else ()
+
+    outcome = demo(*QUICK, *prompts, "--engine", engine.name, "--set", f"lmcache.mode={mode}")
+
+    assert outcome.code == 0, outcome.output
+    assert outcome.passed == ALL | (SERVER if mode == "multiprocess" else set())
+    assert outcome.report
+    assert outcome.report["versions"]["vllm"] == engine.vllm
+    assert outcome.report["versions"]["lmcache"] == engine.lmcache
