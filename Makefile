@@ -31,10 +31,15 @@ faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAUL
 	[ $$code -gt 1 ] || { cp $(OUT)/faults.json docs/reports/faults.json && cp $(OUT)/faults.md docs/faults.md; }; \
 	exit $$code
 
+.PHONY: engines
+engines: $(UV) ## Prove every engine in every mode and write docs/compatibility.md; ENGINES_ARGS=NAME for one
+	$(LK) engines prove --out $(OUT)/engines $(ENGINES_ARGS); code=$$?; $(RUN) scripts/engines_page.py && exit $$code
+
 .PHONY: matrix
-matrix: $(UV) ## Write the tables of what was proven (README) and of the checks (docs/report.md)
+matrix: $(UV) ## Write the tables of what was proven, of the checks, and of the engines
 	$(RUN) scripts/matrix.py
 	$(RUN) scripts/checks.py
+	$(RUN) scripts/engines_page.py
 
 .PHONY: test
 test: $(UV) ## Unit and chart tests

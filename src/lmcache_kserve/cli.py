@@ -19,7 +19,7 @@ app.command()(demo)
 app.command()(verify)
 app.command()(faults)
 app.command()(check)
-app.command()(engines)
+app.add_typer(engines)
 
 
 def main() -> None:

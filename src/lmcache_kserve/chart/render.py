@@ -109,6 +109,15 @@ class Renderer:
         digest.update(json.dumps(list(self.settings)).encode())
         return digest.hexdigest()
 
+    def digest(self) -> str:
+        """SHA-256 over the chart and the values: equal where the same is rendered, but for generated passwords."""
+        folders = (self.chart / "templates", self.chart / "files")
+        files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
+        digest = hashlib.sha256(self.values_digest().encode())
+        for path in (self.chart / "Chart.yaml", self.chart / "values.yaml", *files):
+            digest.update(path.relative_to(self.chart).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        return digest.hexdigest()
+
     def versions(self) -> dict[str, str]:
         """Versions of the chart and of Helm."""
         with taken_apart(self.chart) as parts:

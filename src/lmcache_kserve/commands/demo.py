@@ -1,8 +1,8 @@
 """`lmcache-kserve demo`: render, run on this machine, prove, report."""
 
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -115,16 +115,8 @@ def run(options: Options, *, console: Console) -> bool:
     Raises:
         HarnessError: it could not be run; nothing is left running.
     """
-    pair = named_pair(options.engine) if options.engine else None
     with ExitStack() as stack:
-        renderer = Renderer.for_demo(
-            chart=options.chart,
-            values_files=options.values_files,
-            settings=options.settings,
-            engine_files=stack.enter_context(values_of(pair)),
-            kserve_version=pair.kserve if pair else None,
-        )
-        _check(renderer.release(f"model.id={_MODEL_STAND_IN}"), pair, console)
+        renderer = stack.enter_context(prepared(options, console))
         if options.out:
             conclusion.prepare(options.out)
         clean_up_after_others(console)
@@ -150,6 +142,26 @@ def run(options: Options, *, console: Console) -> bool:
         if options.keep:
             _wait_for_interrupt(targets[0], console)
     return passed
+
+
+@contextmanager
+def prepared(options: Options, console: Console) -> Iterator[Renderer]:
+    """The chart with the values of a proof, once nothing speaks against the proof; nothing was started or installed.
+
+    Raises:
+        HarnessError: the proof cannot succeed; the message says which value to change.
+    """
+    pair = named_pair(options.engine) if options.engine else None
+    with values_of(pair) as engine_files:
+        renderer = Renderer.for_demo(
+            chart=options.chart,
+            values_files=options.values_files,
+            settings=options.settings,
+            engine_files=engine_files,
+            kserve_version=pair.kserve if pair else None,
+        )
+        _check(renderer.release(f"model.id={_MODEL_STAND_IN}"), pair, console)
+        yield renderer
 
 
 def _check(manifests: Manifests, pair: Pair | None, console: Console) -> None:

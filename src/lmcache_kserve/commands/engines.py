@@ -1,9 +1,11 @@
-"""`lmcache-kserve engines`: which engines there are, and what each of them can run."""
+"""`lmcache-kserve engines`: which engines there are, and what each of them can run; `engines prove` shows it."""
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from lmcache_kserve.commands.common import finish
+from lmcache_kserve.commands.prove_engines import prove
 from lmcache_kserve.engine import catalog
 from lmcache_kserve.engine.catalog import Pair
 from lmcache_kserve.engine.find import is_installed, parts_of
@@ -11,8 +13,20 @@ from lmcache_kserve.engine.find import is_installed, parts_of
 _UNWRAPPED = 300  # characters of a line in a file or a pipe
 
 
-def engines() -> None:
-    """List the engines of `demo --engine`: the vLLM and LMCache of each image, and what each engine can run."""
+engines = typer.Typer(name="engines", help="The engines of `demo --engine`: list them, or prove what they run.")
+engines.command()(prove)
+
+
+@engines.callback(invoke_without_command=True)
+def without_command(context: typer.Context) -> None:
+    """The engines of `demo --engine`: list them, or prove what they run."""
+    if context.invoked_subcommand is None:
+        list_engines()
+
+
+@engines.command("list")
+def list_engines() -> None:
+    """List the engines: the vLLM and LMCache of each image, and what each engine can run."""
     finish(_run, interrupted="nothing was started")
 
 

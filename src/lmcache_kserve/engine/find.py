@@ -191,11 +191,20 @@ def _cpu_engine(pair: Pair, progress: Progress) -> Engine:
         return replace(found, device="cpu")
 
 
+def digest_of(parts: Parts) -> str:
+    """Twelve hexadecimal digits that change with what an engine is installed from."""
+    return _digest(_files(parts), salt=parts.torch)
+
+
+def _files(parts: Parts) -> list[Path]:
+    code = sorted((parts.connector / "src").rglob("*.py"))
+    return [parts.packages.path, parts.cuda_torch.path, parts.connector / "pyproject.toml", *code]
+
+
 def _home(parts: Parts) -> Path:
     """Where the engine of these parts is or will be."""
-    code = sorted((parts.connector / "src").rglob("*.py"))
-    files = [parts.packages.path, parts.cuda_torch.path, parts.connector / "pyproject.toml", *code]
-    return _cache() / "engine" / _digest(files, salt=parts.torch + python_for_engine(parts.newest_python).tag)
+    salt = parts.torch + python_for_engine(parts.newest_python).tag
+    return _cache() / "engine" / _digest(_files(parts), salt=salt)
 
 
 def _outdated(folder: Path) -> list[Path]:
