@@ -28,3 +28,15 @@ def test_a_prompt_differs_from_every_other_from_its_very_start() -> None:
 @pytest.mark.parametrize(("wanted", "words"), [(3000, 1363), (100, 45), (1, 1)])
 def test_words_are_counted_so_that_a_limit_is_never_exceeded(wanted: int, words: int) -> None:
     assert words_for(wanted, probe_words=300, probe_tokens=660) == words
+
+
+def test_related_prompts_have_a_common_beginning_of_different_lengths() -> None:
+    prompts = PromptSource(1).related(400, 8, ending=16)
+
+    words = [prompt.split() for prompt in prompts]
+    shared = [
+        next(place for place, (one, other) in enumerate(zip(prompt, words[-1], strict=False)) if one != other)
+        for prompt in words[:-1]
+    ]
+    assert shared == sorted(set(shared))
+    assert len({tuple(one[-16:]) for one in words}) == 8

@@ -1,58 +1,16 @@
 """The whole path from requests to verdict, against a release that answers over real HTTP and can be broken."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from fake_release import FakeClock, FakeTarget, Faults
+from fake_release import FakeTarget, Faults
+from proving import QUICK, prove, run
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence import Evidence, ExternalHits, Outage, ReplicaKill, Restart, Unreadable
+from lmcache_kserve.evidence import ExternalHits, Outage, ReplicaKill, Restart, Unreadable
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.measurement import Measurement
-from lmcache_kserve.experiment.prompts import PromptSource
-from lmcache_kserve.experiment.run import run_experiment
-from lmcache_kserve.verdict import Result, judge, not_applicable
-
-QUICK = Measurement(pairs=3, warmup_pairs=1, traffic_interval_s=0.001, log_timeout_s=1, recovery_timeout_s=3, seed=1)
-
-
-@dataclass
-class Run:
-    """What came out of one experiment."""
-
-    evidence: Evidence
-    progress: list[tuple[str, int, int, str]] = field(default_factory=list)
-
-    @property
-    def checks(self) -> dict[str, Result]:
-        return {check.id: check for check in judge(self.evidence)}
-
-    @property
-    def not_applicable(self) -> dict[str, str]:
-        return not_applicable(self.evidence)
-
-    @property
-    def failed(self) -> dict[str, str]:
-        # TTFT is real time here, and this release computes nothing: only its judgement is left out.
-        return {
-            name: check.summary
-            for name, check in self.checks.items()
-            if not check.passed and not (name == "ttft" and self.evidence.stopped is None)
-        }
-
-
-def prove(target: FakeTarget, *, baseline: FakeTarget | None = None, measurement: Measurement = QUICK) -> Run:
-    steps: list[tuple[str, int, int, str]] = []
-    evidence = run_experiment(
-        target, baseline=baseline, measurement=measurement, progress=lambda *step: steps.append(step), clock=FakeClock()
-    )
-    return Run(evidence, steps)
-
-
-def run(faults: Faults | None = None, **release: Any) -> Run:
-    with FakeTarget(faults=faults, **release) as target:
-        return prove(target)
 
 
 def baseline() -> FakeTarget:
@@ -163,31 +121,6 @@ def test_an_answer_that_changes_when_it_comes_from_the_cache_is_found() -> None:
     seen = run(Faults(wrong_text_when_warm=True))
 
     assert "warm gave 'wrong" in seen.failed["identical-output"]
-
-
-def test_an_answer_from_the_cache_that_changes_beside_other_requests_is_found() -> None:
-    seen = run(Faults(changes_when_busy="hits"))
-
-    assert "among 8 requests at the same time it gave 'other" in seen.failed["identical-output"]
-
-
-def test_an_engine_that_changes_answers_without_a_cache_too_is_not_blamed_on_the_cache() -> None:
-    seen = run(Faults(changes_when_busy="all"))
-
-    assert "identical-output" not in seen.failed
-    assert "were not judged: the engine changed" in seen.checks["identical-output"].summary
-
-
-def test_requests_at_the_same_time_have_a_common_beginning_of_different_lengths() -> None:
-    prompts = PromptSource(1).related(400, 8, ending=16)
-
-    words = [prompt.split() for prompt in prompts]
-    shared = [
-        next(place for place, (one, other) in enumerate(zip(prompt, words[-1], strict=False)) if one != other)
-        for prompt in words[:-1]
-    ]
-    assert shared == sorted(set(shared))
-    assert len({tuple(one[-16:]) for one in words}) == 8
 
 
 def test_a_hit_that_was_never_loaded_is_found() -> None:
