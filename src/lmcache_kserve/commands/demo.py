@@ -1,8 +1,8 @@
 """`lmcache-kserve demo`: render, run on this machine, prove, report."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lmcache_kserve.chart import policies
-from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import (
@@ -26,18 +24,13 @@ from lmcache_kserve.commands.common import (
     parse_secrets,
 )
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
-from lmcache_kserve.commands.named_engine import EngineName, check_mode, values_of
+from lmcache_kserve.commands.preparation import EngineName, prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
-from lmcache_kserve.engine.catalog import Pair
-from lmcache_kserve.engine.find import ensure_engine, make_test_model, named_pair
-from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.engine.find import ensure_engine, make_test_model
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.secrets import redact_command
-
-_MODEL_STAND_IN = "model"
-"""Stands for the model's path in the first render, which only checks the values."""
 
 
 def demo(  # noqa: PLR0913 - one parameter per option
@@ -116,7 +109,15 @@ def run(options: Options, *, console: Console) -> bool:
         HarnessError: it could not be run; nothing is left running.
     """
     with ExitStack() as stack:
-        renderer = stack.enter_context(prepared(options, console))
+        renderer = stack.enter_context(
+            prepared(
+                options.engine,
+                console,
+                values_files=options.values_files,
+                settings=options.settings,
+                chart=options.chart,
+            )
+        )
         if options.out:
             conclusion.prepare(options.out)
         clean_up_after_others(console)
@@ -144,38 +145,6 @@ def run(options: Options, *, console: Console) -> bool:
     return passed
 
 
-@contextmanager
-def prepared(options: Options, console: Console) -> Iterator[Renderer]:
-    """The chart with the values of a proof, once nothing speaks against the proof; nothing was started or installed.
-
-    Raises:
-        HarnessError: the proof cannot succeed; the message says which value to change.
-    """
-    pair = named_pair(options.engine) if options.engine else None
-    with values_of(pair) as engine_files:
-        renderer = Renderer.for_demo(
-            chart=options.chart,
-            values_files=options.values_files,
-            settings=options.settings,
-            engine_files=engine_files,
-            kserve_version=pair.kserve if pair else None,
-        )
-        _check(renderer.release(f"model.id={_MODEL_STAND_IN}"), pair, console)
-        yield renderer
-
-
-def _check(manifests: Manifests, pair: Pair | None, console: Console) -> None:
-    """See that the proof can succeed with this release and engine.
-
-    Raises:
-        HarnessError: it cannot; the message says which value to change.
-    """
-    if problems := policies.hash_seed_is_fixed(manifests):
-        raise HarnessError("\n".join(str(problem) for problem in problems))
-    if pair is not None:
-        check_mode(pair, manifests, console)
-
-
 def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages) -> list[LocalTarget]:
     """The release under test and, where it is wanted, plain vLLM; nothing runs yet."""
     engine = ensure_engine(stages.update, options.engine)
@@ -189,7 +158,7 @@ def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages)
             namespace=NAMESPACE,
             directory=folder / name,
             engine=engine,
-            chart_versions=renderer.versions() | ({"engine": options.engine} if options.engine else {}),
+            chart_versions=versions_of(renderer, options.engine),
             given_secrets=options.secrets,
         )
         for name, manifests in releases.items()

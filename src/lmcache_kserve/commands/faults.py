@@ -5,7 +5,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,7 @@ from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import DEFAULTS, Settings, ValuesFiles, command_words, finish
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder
+from lmcache_kserve.commands.preparation import EngineName, prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine.find import ensure_engine, make_test_model
@@ -51,7 +52,7 @@ FAULTS = ("down at start", "slow 500 ms", "network cut", "full", "restarted empt
 """In this order: a client may not recover from the last fault."""
 
 
-def faults(
+def faults(  # noqa: PLR0913 - one parameter per option
     *,
     out: Annotated[Path, typer.Option(help="Folder for faults.md, faults.json and the logs.")],
     backends: Annotated[
@@ -60,6 +61,7 @@ def faults(
     ] = None,
     values: ValuesFiles = None,
     settings: Settings = None,
+    engine: EngineName = None,
     earlier: Annotated[
         Path | None, typer.Option(help="The faults.json of an earlier run; its rows of other backends stay.")
     ] = None,
@@ -72,6 +74,7 @@ def faults(
         backends=tuple(backends or BACKENDS),
         values_files=tuple(values or ()),
         settings=tuple(settings or ()),
+        engine=engine,
         out=out,
         earlier=earlier,
         measurement=DEFAULTS,
@@ -87,6 +90,7 @@ class Options:
     backends: tuple[str, ...]
     values_files: tuple[Path, ...]
     settings: tuple[str, ...]
+    engine: str | None
     out: Path
     earlier: Path | None
     measurement: Measurement
@@ -113,16 +117,23 @@ def run(options: Options, *, console: Console) -> bool:
             raise HarnessError(
                 f"--backend={backend}: no server that could fail here; choose among {', '.join(BACKENDS)}"
             )
-    renderers = {
-        backend: Renderer.for_demo(
-            chart=None,
-            values_files=options.values_files,
-            settings=(*options.settings, *_settings(backend)),
-        )
-        for backend in options.backends
-    }
-    for renderer in renderers.values():
-        renderer.release("model.id=model")
+    with ExitStack() as stack:
+        renderers = {
+            backend: stack.enter_context(
+                prepared(
+                    options.engine,
+                    console,
+                    values_files=options.values_files,
+                    settings=(*options.settings, *_settings(backend)),
+                )
+            )
+            for backend in options.backends
+        }
+        return _fill_table(options, renderers, console=console)
+
+
+def _fill_table(options: Options, renderers: Mapping[str, Renderer], *, console: Console) -> bool:
+    """Break the backends one after the other; whether every row passed."""
     earlier = fault_table.read(options.earlier) if options.earlier else []
     conclusion.prepare(options.out)
     clean_up_after_others(console)
@@ -130,7 +141,7 @@ def run(options: Options, *, console: Console) -> bool:
     versions: dict[str, str] = {}
     command = options.command
     with run_folder() as folder, Stages(console) as stages:
-        engine = ensure_engine(stages.update)
+        engine = ensure_engine(stages.update, options.engine)
         model = make_test_model(engine, stages.update)
         for backend, renderer in renderers.items():
             with LocalTarget(
@@ -138,7 +149,7 @@ def run(options: Options, *, console: Console) -> bool:
                 namespace=NAMESPACE,
                 directory=folder / backend,
                 engine=engine,
-                chart_versions=renderer.versions(),
+                chart_versions=versions_of(renderer, options.engine),
                 linked=True,
             ) as target:
                 rows_of_backend = _Backend(target, options.measurement, stages).rows()

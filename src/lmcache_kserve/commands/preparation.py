@@ -1,7 +1,7 @@
-"""The option `--engine`: what follows from a named engine for a run on this machine."""
+"""What every run on this machine begins with: the chart with an engine's values, and what speaks against the run."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,12 @@ import typer
 import yaml
 from rich.console import Console
 
+from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.contract import MODE_ANNOTATION
 from lmcache_kserve.chart.manifests import Manifests
+from lmcache_kserve.chart.render import Renderer
 from lmcache_kserve.engine.catalog import Outlook, Pair
+from lmcache_kserve.engine.find import named_pair
 from lmcache_kserve.errors import HarnessError
 
 EngineName = Annotated[
@@ -24,6 +27,52 @@ EngineName = Annotated[
         "and lmcache.version follow from the engine. runtime.server stays vllm, as no engine has KServe's own server.",
     ),
 ]
+
+_MODEL_STAND_IN = "model"
+"""Stands for the model's path in the first render, which only checks the values."""
+
+
+@contextmanager
+def prepared(
+    engine: str | None,
+    console: Console,
+    *,
+    values_files: Sequence[Path],
+    settings: Sequence[str],
+    chart: Path | None = None,
+) -> Iterator[Renderer]:
+    """The chart with the values of a run, once nothing speaks against the run; nothing was started or installed.
+
+    Args:
+        engine: name of an engine, or None for the engine of this machine.
+        console: where it is said that the proof is expected to fail.
+        values_files: the user's values files.
+        settings: the user's single values.
+        chart: another chart than the one that ships here.
+
+    Raises:
+        HarnessError: the run cannot succeed; the message says which value to change.
+    """
+    pair = named_pair(engine) if engine else None
+    with values_of(pair) as engine_files:
+        renderer = Renderer.for_demo(
+            chart=chart,
+            values_files=values_files,
+            settings=settings,
+            engine_files=engine_files,
+            kserve_version=pair.kserve if pair else None,
+        )
+        manifests = renderer.release(f"model.id={_MODEL_STAND_IN}")
+        if problems := policies.hash_seed_is_fixed(manifests):
+            raise HarnessError("\n".join(str(problem) for problem in problems))
+        if pair is not None:
+            check_mode(pair, manifests, console)
+        yield renderer
+
+
+def versions_of(renderer: Renderer, engine: str | None) -> dict[str, str]:
+    """Versions of the chart and of Helm, and the name of the engine where one was given."""
+    return renderer.versions() | ({"engine": engine} if engine else {})
 
 
 @contextmanager

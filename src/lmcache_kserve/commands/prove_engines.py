@@ -16,6 +16,7 @@ from rich.console import Console
 
 from lmcache_kserve.commands import conclusion, demo
 from lmcache_kserve.commands.common import DEFAULTS, Settings, finish
+from lmcache_kserve.commands.preparation import prepared
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.engine import catalog
 from lmcache_kserve.engine.catalog import Pair
@@ -110,7 +111,7 @@ class _Prover:
         options = self._options(pair, mode, out)
         record = _Draft(pair, mode, shlex.join(options.command), datetime.now(UTC))
         try:
-            with demo.prepared(options, self.console) as renderer:
+            with prepared(pair.name, self.console, values_files=(), settings=options.settings) as renderer:
                 made_from = f"{renderer.digest()}-{digest_of(parts_of(pair))}"
                 chart = renderer.versions()["chart"]
         except HarnessError as error:

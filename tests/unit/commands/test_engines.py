@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.render import Renderer
 from lmcache_kserve.cli import app
-from lmcache_kserve.commands import demo, engines
-from lmcache_kserve.commands.named_engine import check_mode, values_of
+from lmcache_kserve.commands import demo, engines, faults
+from lmcache_kserve.commands.preparation import check_mode, values_of
 from lmcache_kserve.engine.catalog import Expectation, Outlook, pair, pairs
 from lmcache_kserve.engine.find import ENGINE_VARIABLE
 from lmcache_kserve.errors import HarnessError
@@ -36,6 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         raise _Reached
 
     monkeypatch.setattr(demo, "ensure_engine", ensure)
+    monkeypatch.setattr(faults, "ensure_engine", ensure)
     monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
     return names
 
@@ -105,6 +106,23 @@ def test_the_engine_that_was_named_is_the_one_that_runs(asked: list[str | None],
 
     assert isinstance(result.exception, _Reached), result.output
     assert asked == [name]
+
+
+def test_faults_runs_with_the_engine_that_was_named(asked: list[str | None], tmp_path: Path) -> None:
+    words = ["faults", "--backend", "redis", "--out", str(tmp_path), "--engine", "kserve-0.20"]
+    result = CliRunner().invoke(app, words)
+
+    assert isinstance(result.exception, _Reached), result.output
+    assert asked == ["kserve-0.20"]
+
+
+def test_faults_refuses_an_engine_that_cannot_run_its_mode(asked: list[str | None], tmp_path: Path) -> None:
+    words = ("--backend", "redis", "--out", str(tmp_path), "--set", "lmcache.mode=multiprocess")
+    code, output = invoke("faults", *words, "--engine", "kserve-0.18")
+
+    assert code == 2
+    assert "lmcache.mode" in output
+    assert asked == []
 
 
 @pytest.mark.parametrize("name", [None, "kserve-0.20"])
