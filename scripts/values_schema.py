@@ -1,6 +1,6 @@
-"""Write values.schema.json and the chart's README from values.yaml, so that they cannot drift.
+"""Write values.schema.json, files/defaults.json and the chart's README from values.yaml, so that they cannot drift.
 
-    uv run scripts/values_schema.py            write both
+    uv run scripts/values_schema.py            write all three
     uv run scripts/values_schema.py --check    fail when a file is not what values.yaml says
 
 What a value may be follows from its default and its comments:
@@ -9,8 +9,11 @@ What a value may be follows from its default and its comments:
 - a mapping with a plain comment is a section: its keys are the only ones that it may have.
 - `# @schema {...}`, above the text, adds to or replaces what the default implies, as JSON Schema in YAML's flow style.
 - `# -- (int) text` gives the type of a value that is empty by default, for the README's table.
+- value_shapes.yaml says what values of one name hold wherever they stand, such as tolerations.
 
 Values of earlier charts (files/moved-values.yaml) fit the schema too: the chart itself says what to do with them.
+
+files/defaults.json tells the chart which default takes the place of a value that is not there.
 
 README.md.gotmpl holds the README's prose. Its template calls are those of helm-docs, which writes the same file.
 """
@@ -27,6 +30,9 @@ from typing import Any
 import yaml
 
 CHART = Path(__file__).resolve().parent.parent / "charts" / "lmcache-kserve"
+SHAPES: dict[str, dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).resolve().parent / "value_shapes.yaml").read_text(encoding="utf-8")
+)
 DOCUMENTED = "-- "
 ANNOTATED = "@schema "
 TYPE_HINT = re.compile(r"^\(([a-z]+)\) ")
@@ -96,12 +102,14 @@ def generate(values: str) -> Schema:
     properties = dict(_properties(_root(values), values.splitlines(), path=()))
     # Helm adds it to the values of every chart that another one depends on.
     properties["global"] = {"description": "Values that Helm shares with a parent chart; not used.", "type": "object"}
+    properties["enabled"] = {"description": "For the condition of a parent chart, which decides by it.", "type": "boolean"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the Helm chart lmcache-kserve",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
+        "definitions": {name: shape for name, shape in SHAPES.items() if "$ref" in json.dumps(_shape(name))},
     }
 
 
@@ -137,6 +145,33 @@ def admit(schema: Schema, earlier: str) -> Schema:
     return schema
 
 
+def defaults(values: str) -> str:
+    """Make the text of files/defaults.json.
+
+    Args:
+        values: text of values.yaml.
+
+    Returns:
+        JSON with `defaults` (values.yaml itself), `maps` (paths that become empty maps where they are not there: a user who
+        removes one means that it is empty) and `optional` (paths that may be away).
+
+    Raises:
+        ValuesError: a value lacks a description.
+    """
+    maps, optional = [], []
+    for path, comment, value in _documented(_root(values), values.splitlines(), path=()):
+        if _nullable(value, comment):
+            optional.append(path)
+        elif isinstance(value, yaml.MappingNode):
+            maps.append(path)
+    known = {"defaults": yaml.safe_load(values), "maps": maps, "optional": optional}
+    return json.dumps(known, indent=1, ensure_ascii=False) + "\n"
+
+
+def _nullable(node: yaml.Node, comment: Comment) -> bool:
+    return "null" in comment.schema.get("type", ()) or node.tag == "tag:yaml.org,2002:null"
+
+
 def render(schema: Schema) -> str:
     """The schema as the text of values.schema.json."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
@@ -158,7 +193,7 @@ def readme(template: str, values: str, chart: Mapping[str, Any]) -> str:
     Raises:
         ValuesError: a value lacks a description.
     """
-    rows = [*map(str, _rows(_root(values), values.splitlines(), path=()))]
+    rows = [*map(str, _rows(_root(values), values.splitlines()))]
     table = "\n".join(["| Key | Type | Default | Description |", "|-----|------|---------|-------------|", *rows])
     parts = {
         "header": f"# {chart['name']}",
@@ -177,17 +212,25 @@ def _root(values: str) -> yaml.MappingNode:
     return root
 
 
-def _rows(node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ...]) -> Iterator[Row]:
+def _documented(
+    node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ...]
+) -> Iterator[tuple[str, Comment, yaml.Node]]:
+    """Every value that is no section: its path, what its comment says, and its default."""
     for key, value in node.value:
         where = (*path, key.value)
         comment = _comment(lines, key.start_mark.line, where)
         if isinstance(value, yaml.MappingNode) and not comment.documented:
-            yield from _rows(value, lines, path=where)
-            continue
+            yield from _documented(value, lines, path=where)
+        else:
+            yield ".".join(where), comment, value
+
+
+def _rows(node: yaml.MappingNode, lines: list[str]) -> Iterator[Row]:
+    for path, comment, value in _documented(node, lines, path=()):
         default = yaml.safe_load(yaml.serialize(value))
         kind = "object" if isinstance(value, yaml.MappingNode) else TABLE_TYPES.get(_type(value), "")
         shown = "nil" if default is None else json.dumps(default, separators=(",", ":"), sort_keys=True)
-        yield Row(key=".".join(where), type=comment.type or kind, default=shown, text=comment.text)
+        yield Row(key=path, type=comment.type or kind, default=shown, text=comment.text)
 
 
 def _type(node: yaml.Node) -> str:
@@ -202,9 +245,10 @@ def _properties(node: yaml.MappingNode, lines: list[str], *, path: tuple[str, ..
 
 def _schema(node: yaml.Node, comment: Comment, lines: list[str], *, path: tuple[str, ...]) -> Schema:
     described: Schema = {"description": comment.text}
+    shape = {} if "enum" in comment.schema else _shape(path[-1])
     if isinstance(node, yaml.MappingNode):
         if comment.documented:
-            return {**described, "type": "object", **comment.schema}
+            return {**described, "type": "object", **shape, **comment.schema}
         if not node.value:
             raise ValuesError(f"{'.'.join(path)} is empty and has no documentation (`# -- ...`)")
         section = {"type": "object", "additionalProperties": False, **comment.schema}
@@ -212,12 +256,18 @@ def _schema(node: yaml.Node, comment: Comment, lines: list[str], *, path: tuple[
     if not comment.documented:
         raise ValuesError(f"{'.'.join(path)} has no documentation (`# -- ...`)")
     if isinstance(node, yaml.SequenceNode):
-        return {**described, "type": "array", **comment.schema}
+        return {**described, "type": "array", **shape, **comment.schema}
     if (kind := TYPES[node.tag]) == "null" and "type" not in comment.schema:
         raise ValuesError(f"{'.'.join(path)} is empty by default: say its type (`# @schema {{type: ...}}`)")
     if "enum" in comment.schema:
         return {**described, **comment.schema}
-    return {**described, "type": kind, **comment.schema}
+    return {**described, "type": kind, **shape, **comment.schema}
+
+
+def _shape(name: str) -> Schema:
+    """What values of a name hold; a large shape stands in the schema once."""
+    shape = SHAPES.get(name, {})
+    return {"allOf": [{"$ref": f"#/definitions/{name}"}]} if {"items", "properties"} & shape.keys() else shape
 
 
 def _comment(lines: list[str], line: int, path: tuple[str, ...]) -> Comment:
@@ -242,14 +292,18 @@ def _comment(lines: list[str], line: int, path: tuple[str, ...]) -> Comment:
 
 
 def main() -> int:
-    """Write or check the schema and the README."""
-    parser = argparse.ArgumentParser(description="Write values.schema.json and the chart's README from values.yaml.")
+    """Write or check the schema, the defaults and the README."""
+    parser = argparse.ArgumentParser(description="Write what repeats values.yaml.")
     parser.add_argument("--check", action="store_true", help="fail when one of them is not up to date")
     options = parser.parse_args()
     values, template = ((CHART / name).read_text(encoding="utf-8") for name in ("values.yaml", "README.md.gotmpl"))
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     try:
-        texts = {"values.schema.json": render(committed(CHART)), "README.md": readme(template, values, chart)}
+        texts = {
+            "values.schema.json": render(committed(CHART)),
+            "files/defaults.json": defaults(values),
+            "README.md": readme(template, values, chart),
+        }
     except ValuesError as error:
         sys.stderr.write(f"{error}\n")
         return 1

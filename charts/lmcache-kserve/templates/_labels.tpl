@@ -22,7 +22,7 @@ Input: dict "context" $ "component" "remote-backend", optional "extra" dict.
 {{- $_ := set $own "app.kubernetes.io/version" (.context.Chart.AppVersion | replace "+" "_" | trunc 63) -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" .context.Chart.Name -}}
-{{- merge $own (default dict .extra) .context.Values.commonLabels | toYaml -}}
+{{- merge $own (default dict .extra) .context.Values.commonLabels | include "lmcache-kserve.stringMap" -}}
 {{- end }}
 
 {{/*
@@ -50,11 +50,11 @@ metadata:
   {{- end }}
 {{- end }}
 
-{{/* A map whose values must be strings in Kubernetes, as YAML. Input: dict. */}}
+{{/* A map whose values must be strings in Kubernetes, as YAML; a key with null is left out. Input: dict. */}}
 {{- define "lmcache-kserve.stringMap" -}}
 {{- $strings := dict -}}
 {{- range $key, $value := . -}}
-  {{- $_ := set $strings $key (include "lmcache-kserve.string" $value) -}}
+  {{- if not (kindIs "invalid" $value) }}{{ $_ := set $strings $key (include "lmcache-kserve.string" $value) }}{{ end -}}
 {{- end -}}
 {{- toYaml $strings -}}
 {{- end }}

@@ -45,6 +45,26 @@ Input: dict "context" $ "component" "predictor". Output: YAML list of one peer.
 {{- end }}
 
 {{/*
+The user's further rules of one part, beside the chart's own. Every policy of the part has them.
+Input: dict "context" $ "part" "predictor", "backend", "cacheServer", "cleaner" or "test" "direction" "extraIngress" or
+"extraEgress". Output: YAML list of rules, or nothing.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.extra" -}}
+{{- with get (get .context.Values.networkPolicy .part) .direction }}{{ toYaml . }}{{ end -}}
+{{- end }}
+
+{{/*
+The same for targets of a part that the chart lets connect to nobody: such a part may not resolve names either, so the rule for
+names comes along. Input: dict "context" $ "part" "backend". Output: YAML list of rules, or nothing.
+*/}}
+{{- define "lmcache-kserve.networkPolicy.extraTargets" -}}
+{{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" .part "direction" "extraEgress") -}}
+{{ include "lmcache-kserve.networkPolicy.dns" $ }}
+{{ . }}
+{{- end -}}
+{{- end }}
+
+{{/*
 Outgoing connections of a component where networkPolicy.predictor.egress restricts them: name resolution, the backend or
 the cache server in front of the backend, and the user's rules.
 Input: dict "context" $ "component" "predictor" or "cache-server". Output: YAML list of rules.
@@ -70,6 +90,10 @@ Input: dict "context" $ "component" "predictor" or "cache-server". Output: YAML 
     {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" $context "component" $client) | nindent 4 }}
 {{- end }}
 {{ toYaml $context.Values.networkPolicy.predictor.egress }}
+{{- $part := ternary "predictor" "cacheServer" (eq .component "predictor") -}}
+{{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" $context "part" $part "direction" "extraEgress") }}
+{{ . }}
+{{- end }}
 {{- end }}
 
 {{/*

@@ -43,7 +43,8 @@ lmcache-kserve/part: {{ .part }}
 {{- end }}
 
 {{/*
-The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing.
+The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing but the targets
+that the user names.
 Input: dict "context" $ "name" "...".
 */}}
 {{- define "lmcache-kserve.workload.networkPolicy" -}}
@@ -63,4 +64,48 @@ spec:
         {{- include "lmcache-kserve.networkPolicy.backendClients" .context | nindent 8 }}
       ports:
         {{- include "lmcache-kserve.networkPolicy.ports" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
+    {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "backend" "direction" "extraIngress") }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  {{- with include "lmcache-kserve.networkPolicy.extraTargets" (dict "context" .context "part" "backend") }}
+  egress:
+    {{- . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/*
+The volume with certificate authorities, from the user's Secret or ConfigMap.
+Input: dict "name" of the volume "tls" dict with caSecret, caConfigMap and caSecretKey, optional "path" (file name for the key).
+Output: YAML list of one volume, or nothing.
+*/}}
+{{- define "lmcache-kserve.backend.caVolume" -}}
+{{- if or .tls.caSecret .tls.caConfigMap }}
+- name: {{ .name }}
+  {{- if .tls.caConfigMap }}
+  configMap:
+    name: {{ .tls.caConfigMap | quote }}
+  {{- else }}
+  secret:
+    secretName: {{ .tls.caSecret | quote }}
+  {{- end }}
+    {{- with .path }}
+    items:
+      - key: {{ $.tls.caSecretKey | quote }}
+        path: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{/*
+Rules for certificate authorities. Input: dict "path" "remoteBackend.redis.external.tls" "tls" dict. Output: problems.
+*/}}
+{{- define "lmcache-kserve.backend.ca.problems" -}}
+{{- if and .tls.caSecret .tls.caConfigMap }}
+{{ .path }}.caConfigMap: excludes {{ .path }}.caSecret; keep one of the two
+{{- end }}
+{{- range $key := list "caSecret" "caConfigMap" "clientSecret" }}
+{{- if and (get $.tls $key) (not $.tls.enabled) }}
+{{ $.path }}.{{ $key }}: is not used while {{ $.path }}.enabled is false
+{{- end }}
+{{- end }}
 {{- end }}

@@ -128,14 +128,21 @@ InferenceService wins.
 {{- if include "lmcache-kserve.predictor.credentials" . -}}
   {{- $redacted := list "REMOTE_BACKEND_PASSWORD" -}}
   {{- if include "lmcache-kserve.huggingFace.secretName" . }}{{ $redacted = append $redacted "HF_TOKEN" }}{{ end -}}
+  {{- if include "lmcache-kserve.predictor.apiKey" . }}{{ $redacted = append $redacted "VLLM_API_KEY" }}{{ end -}}
   {{- $lists = append $lists (list (dict "name" "LAUNCHER_REDACT" "value" (join "," $redacted))) -}}
 {{- end -}}
 {{- include "lmcache-kserve.mergeEnv" (append $lists .Values.predictor.env) -}}
 {{- end }}
 
-{{/* Port that huggingfaceserver takes for gRPC, whatever the chart sets. Output: number or nothing. */}}
+{{/* Port that huggingfaceserver takes for gRPC: its own, or the user's --grpc_port. Output: number or nothing. */}}
 {{- define "lmcache-kserve.predictor.grpcPort" -}}
-{{- if eq .Values.runtime.server "huggingfaceserver" }}8081{{ end -}}
+{{- if eq .Values.runtime.server "huggingfaceserver" -}}
+{{- $port := "8081" -}}
+{{- range .Values.model.extraArgs -}}
+  {{- with regexFind "^--grpc[_-]port=[0-9]+$" . }}{{ $port = splitList "=" . | last }}{{ end -}}
+{{- end -}}
+{{- $port -}}
+{{- end -}}
 {{- end }}
 
 {{/* Ports of the server's container. Output: JSON list. */}}
@@ -238,23 +245,45 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 {{- toJson $probe -}}
 {{- end }}
 
-{{/* Route that answers once the model is loaded. The schema admits only names that need no escaping here. */}}
+{{/*
+Route that answers once the model is loaded: for the probes and `helm test`. vLLM listens only after it has loaded the model, and
+an API key never closes /health. The schema admits only names that need no escaping here.
+*/}}
 {{- define "lmcache-kserve.predictor.modelPath" -}}
 {{- if eq .Values.runtime.server "huggingfaceserver" -}}
 /v1/models/{{ .Values.model.name }}
 {{- else -}}
-/v1/models
+/health
 {{- end -}}
 {{- end }}
 
 {{/* Route that answers while the engine lives. KServe's /v2/health/live is a constant; its route of the model asks the engine. */}}
 {{- define "lmcache-kserve.predictor.healthPath" -}}
-{{- ternary (include "lmcache-kserve.predictor.modelPath" .) "/health" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- include "lmcache-kserve.predictor.modelPath" . -}}
 {{- end }}
 
-{{/* First part of the server's OpenAI routes. */}}
+{{/* First part of the server's OpenAI routes. vLLM serves them with and without its --root-path. */}}
 {{- define "lmcache-kserve.predictor.openaiPath" -}}
-{{- ternary "/openai/v1" "/v1" (eq .Values.runtime.server "huggingfaceserver") -}}
+{{- $prefix := "" -}}
+{{- if eq .Values.runtime.server "huggingfaceserver" -}}
+  {{- $prefix = "/openai" -}}
+  {{- range .Values.predictor.env -}}
+    {{- if eq .name "KSERVE_OPENAI_ROUTE_PREFIX" }}{{ $prefix = printf "/%s" (trimAll "/" (toString .value)) }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- printf "%s/v1" (trimSuffix "/" $prefix) -}}
+{{- end }}
+
+{{/*
+The server's API key, for whoever sends requests to the server: `helm test`, the notes, the launcher that masks the key.
+Output: JSON of the variable in predictor.env, or nothing. A whole Secret in envFrom may hold a key too.
+*/}}
+{{- define "lmcache-kserve.predictor.apiKey" -}}
+{{- $key := dict -}}
+{{- if eq .Values.runtime.server "vllm" -}}
+  {{- range .Values.predictor.env }}{{ if eq .name "VLLM_API_KEY" }}{{ $key = . }}{{ end }}{{ end -}}
+{{- end -}}
+{{- with $key }}{{ toJson . }}{{ end -}}
 {{- end }}
 
 {{/*

@@ -111,8 +111,10 @@ Input: dict "context" $ "name" "..." "endpoint" "host:port". Output: YAML list.
       memory: 32Mi
     limits:
       memory: 128Mi
+  {{- with include "lmcache-kserve.pods.securityContext" .context.Values.predictor.securityContext }}
   securityContext:
-    {{- toYaml .context.Values.predictor.securityContext | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
   volumeMounts:
     - name: scripts
       mountPath: {{ include "lmcache-kserve.scripts.path" .context }}

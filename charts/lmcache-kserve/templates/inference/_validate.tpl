@@ -107,9 +107,6 @@ runtime.home.sizeLimit: limits the emptyDir, which runtime.home.existingClaim re
 {{- $at := printf "predictor.env[%d] (%s)" $index $variable.name }}
 {{- $text := include "lmcache-kserve.string" $variable.value }}
 {{- $key := trimPrefix "LMCACHE_" $variable.name | lower }}
-{{- if kindIs "bool" $variable.value }}
-{{ $at }}: its value is the Boolean {{ $variable.value }}; quote it, so that the container gets the text that you mean
-{{- end }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" $at "text" $text) }}
 {{- if eq $variable.name "PYTHONPATH" }}
 {{ $at }}: KServe refuses PYTHONPATH

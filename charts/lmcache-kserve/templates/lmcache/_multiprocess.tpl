@@ -174,9 +174,9 @@ livenessProbe:
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.predictor.securityContext }}
+{{- with include "lmcache-kserve.pods.securityContext" .Values.predictor.securityContext }}
 securityContext:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 volumeMounts:
   - name: scripts

@@ -49,9 +49,6 @@ lmcache.keySalt: is part of the computed seed, which lmcache.hashSeed replaces; 
 {{- if and (kindIs "string" $value) (has (lower (toString $value)) (list "yes" "no" "on" "off" "y" "n")) }}
 lmcache.config.{{ $key }}: {{ $value | quote }} looks like a Boolean, but LMCache takes only true as true; write true or false
 {{- end }}
-{{- if regexMatch "://[^/@[:space:]]*:[^/@[:space:]]+@" (toJson $value) }}
-lmcache.config.{{ $key }}: has a URL with a password, which a ConfigMap and the log would show; use remoteBackend with auth.existingSecret
-{{- end }}
 {{- end }}
 {{- if and (ne .Values.remoteBackend.type "none") (hasKey $config "remote_url") }}
 lmcache.config.remote_url: is set through remoteBackend.type {{ .Values.remoteBackend.type }}; use its external.endpoint, or set the type to none

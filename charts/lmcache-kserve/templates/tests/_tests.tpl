@@ -68,9 +68,18 @@ podAffinity:
 
 {{/* The server's API key, where the predictor's environment has one. Output: JSON list of variables. */}}
 {{- define "lmcache-kserve.tests.env" -}}
-{{- $env := list -}}
-{{- range include "lmcache-kserve.mergeEnv" (list .Values.predictor.env) | fromJsonArray -}}
-  {{- if eq .name "VLLM_API_KEY" }}{{ $env = append $env . }}{{ end -}}
+{{- $key := include "lmcache-kserve.predictor.apiKey" . -}}
+{{- with $key }}{{ include "lmcache-kserve.mergeEnv" (list (list (fromJson .))) }}{{ else }}[]{{ end -}}
+{{- end }}
+
+{{/*
+Whole Secrets of the predictor's environment, one of which may hold the API key of vLLM's own server. ConfigMaps hold no key.
+Output: JSON list.
+*/}}
+{{- define "lmcache-kserve.tests.envFrom" -}}
+{{- $sources := list -}}
+{{- if and (eq .Values.runtime.server "vllm") (not (include "lmcache-kserve.predictor.apiKey" .)) -}}
+  {{- range get .Values.predictor "envFrom" | default list }}{{ if .secretRef }}{{ $sources = append $sources . }}{{ end }}{{ end -}}
 {{- end -}}
-{{- toJson $env -}}
+{{- toJson $sources -}}
 {{- end }}

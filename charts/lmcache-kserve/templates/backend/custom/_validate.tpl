@@ -23,12 +23,4 @@ remoteBackend.custom.auth.existingSecret: is required, because remoteBackend.cus
 {{- if and $values.auth.username (not $values.auth.existingSecret) }}
 remoteBackend.custom.auth.username: is used with remoteBackend.custom.auth.existingSecret only
 {{- end }}
-{{- if regexMatch "://[^/@[:space:]]*:[^/@[:space:]]+@" (toJson $values.config) }}
-remoteBackend.custom.config: has a URL with a password, which would stand in a ConfigMap; use remoteBackend.custom.auth or env
-{{- end }}
-{{- range $index, $variable := $values.env }}
-{{- if kindIs "bool" $variable.value }}
-remoteBackend.custom.env[{{ $index }}] ({{ $variable.name }}): its value is the Boolean {{ $variable.value }}; quote it
-{{- end }}
-{{- end }}
 {{- end }}

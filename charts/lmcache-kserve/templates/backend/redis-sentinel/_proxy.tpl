@@ -82,7 +82,7 @@ backend master
   server redis-{{ $index }} {{ $node }}
     {{- if $tls }}
     {{- $host := regexReplaceAll ":[0-9]+$" $node "" }}
-    {{- $authorities := ternary "/etc/haproxy-tls/ca/ca.crt" "@system-ca" (not (empty $external.tls.caSecret)) }} ssl
+    {{- $authorities := ternary "/etc/haproxy-tls/ca/ca.crt" "@system-ca" (not (and (empty $external.tls.caSecret) (empty $external.tls.caConfigMap))) }} ssl
     {{- with $external.tls.clientSecret }} crt /etc/haproxy-tls/client/client.pem{{ end }}
     {{- if $external.tls.verify }} verify required verifyhost {{ $host }} sni str({{ $host }}) ca-file {{ $authorities }}
     {{- else }} verify none

@@ -164,6 +164,9 @@ spec:
     {{- with .ingress }}
     {{- . | nindent 4 }}
     {{- end }}
+    {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "backend" "direction" "extraIngress") }}
+    {{- . | nindent 4 }}
+    {{- end }}
   egress:
     # Names of pods.
     {{- include "lmcache-kserve.networkPolicy.dns" . | nindent 4 }}
@@ -177,6 +180,9 @@ spec:
           protocol: TCP
     {{- end }}
     {{- with .egress }}
+    {{- . | nindent 4 }}
+    {{- end }}
+    {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "backend" "direction" "extraEgress") }}
     {{- . | nindent 4 }}
     {{- end }}
 {{- end }}

@@ -37,7 +37,7 @@ has been idle for a second, and repeats a command after a timeout.
       {{- else -}}
         {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
       {{- end -}}
-      {{- if $tls.caSecret -}}
+      {{- if or $tls.caSecret $tls.caConfigMap -}}
         {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
       {{- end -}}
       {{- if $tls.clientSecret -}}
@@ -136,15 +136,11 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- define "lmcache-kserve.backend.resp.volumes" -}}
 {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
 {{- if include "lmcache-kserve.backend.resp.tls" . }}
-{{- with $values.external.tls.caSecret }}
-- name: backend-ca
-  secret:
-    secretName: {{ . }}
-{{- end }}
+{{- include "lmcache-kserve.backend.caVolume" (dict "name" "backend-ca" "tls" $values.external.tls) }}
 {{- with $values.external.tls.clientSecret }}
 - name: backend-client
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -152,7 +148,7 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- define "lmcache-kserve.backend.resp.volumeMounts" -}}
 {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
 {{- if include "lmcache-kserve.backend.resp.tls" . }}
-{{- if $values.external.tls.caSecret }}
+{{- if or $values.external.tls.caSecret $values.external.tls.caConfigMap }}
 - name: backend-ca
   mountPath: {{ include "lmcache-kserve.backend.resp.tlsPath" . }}/ca
   readOnly: true

@@ -66,9 +66,9 @@ spec:
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      {{- with $values.securityContext }}
+      {{- with include "lmcache-kserve.pods.securityContext" $values.securityContext }}
       securityContext:
-        {{- toYaml . | nindent 8 }}
+        {{- . | nindent 8 }}
       {{- end }}
       volumeMounts:
         - name: config

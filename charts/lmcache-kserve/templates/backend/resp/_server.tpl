@@ -14,7 +14,8 @@ What a server needs, whether it is the one of redis and valkey or a node of redi
 {{- end }}
 
 {{/*
-The server's configuration, one directive a line. The user's directives win.
+The server's configuration, one directive a line. The user's directives win. YAML reads the words yes and no as Booleans, and the
+server takes these words only.
 Input: dict "context" $, optional "directives" dict, which wins over the directives here.
 */}}
 {{- define "lmcache-kserve.backend.resp.serverConfig" -}}
@@ -30,7 +31,7 @@ Input: dict "context" $, optional "directives" dict, which wins over the directi
 {{- $users := include "lmcache-kserve.withoutNulls" $values.config | fromJson -}}
 {{- range $directive, $arguments := merge $users (default dict .directives) $directives }}
 {{- range (kindIs "slice" $arguments | ternary $arguments (list $arguments)) }}
-{{ $directive }} {{ include "lmcache-kserve.string" . }}
+{{ $directive }} {{ if kindIs "bool" . }}{{ ternary "yes" "no" . }}{{ else }}{{ include "lmcache-kserve.string" . }}{{ end }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -14,8 +14,8 @@ What the schema cannot say about the values of redis, valkey and redis-sentinel.
 {{- if not .Values.runtime.image.repository }}
 {{ $at }}.client: the default image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
 {{- end }}
-{{- if or $external.tls.caSecret $external.tls.clientSecret (not $external.tls.verify) }}
-{{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset {{ $at }}.external.tls.caSecret, clientSecret and verify
+{{- if or $external.tls.caSecret $external.tls.caConfigMap $external.tls.clientSecret (not $external.tls.verify) }}
+{{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset caSecret, caConfigMap, clientSecret, verify in external.tls
 {{- end }}
 {{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "save_unfull_chunk" }}
 lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
@@ -51,12 +51,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- if and $auth.enabled (not $auth.existingSecret) (not $auth.password) }}
 {{ $at }}.auth: an external server needs auth.existingSecret or auth.password; set auth.enabled to false if it has no password
 {{- end }}
-{{- if and $external.tls.caSecret (not $external.tls.enabled) }}
-{{ $at }}.external.tls.caSecret: is not used while {{ $at }}.external.tls.enabled is false
-{{- end }}
-{{- if and $external.tls.clientSecret (not $external.tls.enabled) }}
-{{ $at }}.external.tls.clientSecret: is not used while {{ $at }}.external.tls.enabled is false
-{{- end }}
+{{- include "lmcache-kserve.backend.ca.problems" (dict "path" (printf "%s.external.tls" $at) "tls" $external.tls) }}
 {{- end }}
 {{- if and (include "lmcache-kserve.multiprocess" .) (not $values.deploy) }}
 {{- if include "lmcache-kserve.backend.resp.tls" . }}
@@ -71,6 +66,15 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- end }}
 {{- if and (not $auth.enabled) (or $auth.password $auth.existingSecret $auth.username) }}
 {{ $at }}.auth.enabled: is false, but a user name, password or existingSecret is set
+{{- end }}
+{{- range $directive, $arguments := $values.config }}
+{{- $words := splitList " " (lower $directive | trim) }}
+{{- $place := ternary "use a key without a password" (printf "use %s.auth.existingSecret" $at) (hasSuffix "-file-pass" (first $words)) }}
+{{- if has (first $words) (list "requirepass" "masterauth" "masteruser" "user" "tls-key-file-pass" "tls-client-key-file-pass") }}
+{{- include "lmcache-kserve.validate.credential" (dict "path" (printf "%s.config.%s" $at $directive) "advice" $place) }}
+{{- else if regexMatch "[\\r\\n]" (printf "%s %s" $directive (join " " (kindIs "slice" $arguments | ternary $arguments (list $arguments)))) }}
+{{ $at }}.config.{{ $directive | replace "\n" " " }}: has a line break, which would begin another directive; use a list
+{{- end }}
 {{- end }}
 {{- if regexMatch "[\\r\\n]" (default "" $auth.password) }}
 {{ $at }}.auth.password: has a line break, which no client can send

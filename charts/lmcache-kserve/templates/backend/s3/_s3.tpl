@@ -78,17 +78,13 @@ extra_config:
 {{- end }}
 
 {{- define "lmcache-kserve.backend.s3.volumes" -}}
-{{- with .Values.remoteBackend.s3.external.tls.caSecret }}
-- name: backend-ca
-  secret:
-    secretName: {{ . }}
-{{- end }}
+{{- include "lmcache-kserve.backend.caVolume" (dict "name" "backend-ca" "tls" .Values.remoteBackend.s3.external.tls) }}
 {{- end }}
 
 {{/* awscrt reads the system's list of authorities and has no setting for it. This is the first file that aws-c-io looks for. */}}
 {{- define "lmcache-kserve.backend.s3.volumeMounts" -}}
 {{- with .Values.remoteBackend.s3.external.tls }}
-{{- if .caSecret }}
+{{- if or .caSecret .caConfigMap }}
 - name: backend-ca
   mountPath: /etc/ssl/certs/ca-certificates.crt
   subPath: {{ .caSecretKey }}

@@ -12,8 +12,13 @@ remoteBackend.s3.{{ $key }}: is required
 {{- if and $values.bucket (hasPrefix (printf "%s." $values.bucket) $values.external.endpoint) }}
 remoteBackend.s3.external.endpoint: starts with the bucket, which the chart puts in front of it
 {{- end }}
-{{- if and $values.external.tls.caSecret (not $values.external.tls.enabled) }}
-remoteBackend.s3.external.tls.caSecret: is not used while remoteBackend.s3.external.tls.enabled is false
+{{- include "lmcache-kserve.backend.ca.problems" (dict "path" "remoteBackend.s3.external.tls" "tls" $values.external.tls) }}
+{{- $host := regexReplaceAll ":[0-9]+$" $values.external.endpoint "" -}}
+{{- $advice := "use a domain that resolves with the bucket in front" }}
+{{- if or (regexMatch "^[0-9.]+$" $host) (eq $host "localhost") }}
+remoteBackend.s3.external.endpoint: {{ $host }} is no domain, so no host {{ $values.bucket }}.{{ $host }} exists; {{ $advice }}
+{{- else if or (regexMatch `\.svc(\.|$)` $host) (and $host (not (contains "." $host))) }}
+remoteBackend.s3.external.endpoint: {{ $host }} is a Service, and the cluster's DNS does not know {{ $values.bucket }}.{{ $host }}; {{ $advice }}
 {{- end }}
 {{- if and (contains "." $values.bucket) $values.external.tls.enabled }}
 remoteBackend.s3.bucket: {{ $values.bucket }} has a dot, which no certificate for the endpoint's subdomains covers
