@@ -33,7 +33,7 @@ def documented(schema: dict[str, Any], values: Any, path: str = "") -> Iterator[
         key = f"{path}.{name}".removeprefix(".")
         if "properties" in node:
             yield from documented(node, values[name], key)
-        elif key != "global":
+        elif key not in {"enabled", "global"}:
             yield key, values[name], node["description"]
 
 
@@ -41,6 +41,13 @@ def test_the_schema_is_what_values_yaml_says(generator: ModuleType) -> None:
     generated = generator.render(generator.committed(CHART))
     committed = (CHART / "values.schema.json").read_text(encoding="utf-8")
     assert committed == generated, "run scripts/values_schema.py"
+
+
+def test_the_defaults_that_the_chart_reads_are_those_of_values_yaml(generator: ModuleType) -> None:
+    values = (CHART / "values.yaml").read_text(encoding="utf-8")
+    committed = (CHART / "files" / "defaults.json").read_text(encoding="utf-8")
+    assert committed == generator.defaults(values), "run scripts/values_schema.py"
+    assert json.loads(committed)["defaults"] == default_values()
 
 
 def test_the_readme_lists_every_value_and_no_other(generator: ModuleType) -> None:

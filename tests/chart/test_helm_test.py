@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from rendering import BACKENDS, CHART, EVERYTHING, Render, environment, option, remote_backend
+from rendering import BACKENDS, CHART, EVERYTHING, Render, option, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifests
 
-KEY: dict[str, Any] = {"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "server-key", "key": "key"}}}
 COMPONENT = "app.kubernetes.io/component"
 
 
@@ -109,7 +108,7 @@ def test_the_pod_goes_where_the_predictors_image_is(render: Render) -> None:
 
 @pytest.mark.parametrize(
     ("server", "openai", "model"),
-    [("vllm", "/v1", "/v1/models"), ("huggingfaceserver", "/openai/v1", "/v1/models/llama")],
+    [("vllm", "/v1", "/health"), ("huggingfaceserver", "/openai/v1", "/v1/models/llama")],
 )
 def test_the_dialects_routes_are_asked(render: Render, server: str, openai: str, model: str) -> None:
     values = {"runtime": {"server": server}, "model": {"name": "llama"}}
@@ -186,12 +185,6 @@ def test_lossy_chunks_are_announced(render: Render, serde: str, lossy: bool) -> 
 def test_pairs_length_and_time_are_the_users(render: Render) -> None:
     args = container(render({"tests": {"pairs": 5, "promptChunks": 20, "timeoutSeconds": 900}}))["args"]
     assert [option(args, name) for name in ("--pairs", "--chunks", "--timeout")] == ["5", "20", "900"]
-
-
-def test_the_servers_api_key_reaches_the_test_by_reference(render: Render) -> None:
-    manifests = render({"predictor": {"env": [{"name": "OTHER", "value": "1"}, KEY]}})
-    assert environment(container(manifests)) == {"VLLM_API_KEY": KEY["valueFrom"]}
-    assert "env" not in container(render())
 
 
 def test_a_closed_predictor_lets_the_test_in(render: Render) -> None:

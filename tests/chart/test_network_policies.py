@@ -86,3 +86,52 @@ def test_these_tests_see_the_pods_that_listen(render: Render, backend: str) -> N
     manifests = render(files=[FILES[backend]])
     listening = [pod.name for pod in pods(manifests) if pod.name in listeners(manifests)]
     assert len(listening) == LISTENS[backend] + 1  # and the predictor, for `helm test`
+
+
+PARTS = {
+    "predictor": "predictor",
+    "remote-backend": "backend",
+    "cache-server": "cacheServer",
+    "cache-cleaner": "cleaner",
+    "test": "test",
+}
+"""Components, and what the values call each of them."""
+
+MESH_PORT = 15008
+
+
+def extra(part: str) -> dict[str, Any]:
+    """Rules that no other part has."""
+    number = MESH_PORT + list(PARTS.values()).index(part)
+    rule = {"ports": [{"port": number, "protocol": "TCP"}]}
+    return {"extraIngress": [rule], "extraEgress": [rule]}
+
+
+@pytest.mark.parametrize(("file", "lmcache"), CASES)
+def test_every_policy_has_the_users_further_rules_of_its_part_in_both_directions(
+    render: Render, file: Any, lmcache: dict[str, Any]
+) -> None:
+    rules = {part: CLOSED.get(part, {}) | extra(part) for part in PARTS.values()}
+    manifests = render({"lmcache": lmcache, "networkPolicy": {"enabled": True, **rules}}, files=[file])
+    policies = manifests.of_kind("NetworkPolicy")
+    assert len(policies) >= 2
+    for policy in policies:
+        wanted = extra(PARTS[policy["metadata"]["labels"]["app.kubernetes.io/component"]])
+        for direction in ("ingress", "egress"):
+            found = [rule for rule in policy["spec"][direction] if MESH_PORT <= rule["ports"][0]["port"] < MESH_PORT + 9]
+            assert found == wanted[f"extra{direction.title()}"], policy["metadata"]["name"]
+
+
+@pytest.mark.parametrize(("file", "lmcache"), CASES)
+def test_who_gets_a_further_target_may_resolve_its_name(render: Render, file: Any, lmcache: dict[str, Any]) -> None:
+    rules = {part: CLOSED.get(part, {}) | extra(part) for part in PARTS.values()}
+    manifests = render({"lmcache": lmcache, "networkPolicy": {"enabled": True, **rules}}, files=[file])
+    for policy in manifests.of_kind("NetworkPolicy"):
+        opened = {port["port"] for rule in policy["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
+        assert {53, 5353} <= opened, policy["metadata"]["name"]
+
+
+def test_a_further_target_alone_closes_nothing(render: Render) -> None:
+    manifests = render({"networkPolicy": {"predictor": {"extraEgress": extra("predictor")["extraEgress"]}}})
+    (policy,) = (one for one in manifests.labelled(component="predictor") if one["kind"] == "NetworkPolicy")
+    assert policy["spec"]["policyTypes"] == ["Ingress"]

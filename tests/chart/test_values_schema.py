@@ -40,6 +40,10 @@ PASSED_THROUGH = (
 )
 
 
+FOR_PARENTS = {"enabled", "global"}
+"""Keys that Helm, or a parent chart's condition, puts beside the values."""
+
+
 def schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     return loaded
@@ -120,7 +124,7 @@ def test_the_schema_knows_no_value_that_values_yaml_lacks() -> None:
         for step in filter(None, path.split(".")):
             values = values.get(step) if isinstance(values, dict) else None
         if isinstance(values, dict) and path.rpartition(".")[2] not in PASSED_THROUGH:
-            unknown += [f"{path}.{name}" for name in set(node["properties"]) - set(values) - {"global"}]
+            unknown += [f"{path}.{name}" for name in set(node["properties"]) - set(values) - FOR_PARENTS]
     assert [path for path in unknown if not any(old.startswith(path) for old in moved_values())] == []
 
 

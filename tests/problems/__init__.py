@@ -2,10 +2,11 @@
 
 from problems.case import Problem
 from problems.inference import INFERENCE
+from problems.kinds import KINDS
 from problems.lmcache import LMCACHE
 from problems.resp import RESP
 from problems.stores import STORES
 
 __all__ = ["PROBLEMS", "Problem"]
 
-PROBLEMS = INFERENCE | LMCACHE | RESP | STORES
+PROBLEMS = INFERENCE | KINDS | LMCACHE | RESP | STORES

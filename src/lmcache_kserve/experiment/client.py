@@ -77,12 +77,25 @@ class Model:
 class CompletionClient:
     """A client of one replica."""
 
-    def __init__(self, openai_url: str, *, model: str, read_timeout: float = _READ_TIMEOUT_S) -> None:
-        """Open a client; `openai_url` is the base of the OpenAI routes, `model` the served name, in seconds."""
+    def __init__(
+        self, openai_url: str, *, model: str, api_key: str = "", read_timeout: float = _READ_TIMEOUT_S
+    ) -> None:
+        """Open a client.
+
+        Args:
+            openai_url: the base of the OpenAI routes.
+            model: the served name.
+            api_key: the server's key; empty where the server asks for none.
+            read_timeout: seconds to wait for the next part of an answer.
+        """
         self._url = openai_url
         self._model = model
         # A proxy from the environment would be measured along with the engine.
-        self._http = httpx2.Client(timeout=httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout), trust_env=False)
+        self._http = httpx2.Client(
+            timeout=httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout),
+            trust_env=False,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +175,8 @@ class CompletionClient:
         text = f"request {request_id} to {self._url} was answered with HTTP {response.status_code}"
         if response.status_code == httpx2.codes.NOT_FOUND:
             text += f"; is {self._model!r} the served model name (model.name)?"
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            text += "; the server wants an API key: set VLLM_API_KEY in predictor.env, from a Secret"
         error = StatusError(text, request_id=request_id, status=response.status_code)
         error.add_note(response.text[:_EXCERPT])
         return error

@@ -9,6 +9,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Pass, Unreadable, full_chunk_tokens
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.journal import Journal
+from lmcache_kserve.lmcache.arguments import api_key
 from lmcache_kserve.lmcache.logs import RequestLog, request_log
 from lmcache_kserve.target import Replica, Target
 from lmcache_kserve.waiting import Clock, Pending, WaitTimeoutError, wait_for
@@ -59,7 +60,9 @@ class Probe:
         return self._client
 
     def _open(self) -> CompletionClient:
-        return CompletionClient(self.replica.openai_url, model=self._target.model_name)
+        replica = self.replica
+        key = api_key(replica.arguments, replica.environment)
+        return CompletionClient(replica.openai_url, model=self._target.model_name, api_key=key)
 
     def reopen(self) -> None:
         """Connect anew, after a restart."""

@@ -56,3 +56,13 @@ def openai_prefix(arguments: Sequence[str], environment: Mapping[str, str]) -> s
     if _KSERVE_SERVER not in arguments:
         return "/v1"
     return environment.get("KSERVE_OPENAI_ROUTE_PREFIX", "/openai").rstrip("/") + "/v1"
+
+
+def api_key(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The key that requests to the server carry; empty where the server asks for none.
+
+    KServe's server asks for none. vLLM's own prefers its argument (vllm/entrypoints/serve/middleware, 0.32).
+    """
+    if _KSERVE_SERVER in arguments:
+        return ""
+    return (option(arguments, "--api-key") or environment.get("VLLM_API_KEY", "")).strip("\r\n")

@@ -3,7 +3,7 @@ import time
 from typing import Any
 
 import pytest
-from fake_server import Behaviour, Handler, frames, serving
+from fake_server import Behaviour, Handler, frames, list_models, serving
 
 from lmcache_kserve.experiment.client import (
     CompletionClient,
@@ -145,6 +145,28 @@ def test_a_proxy_from_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
 
     assert complete(answering(frames("one", prompt_tokens=2))).status == 200
+
+
+def closed(handler: Handler) -> None:
+    """A page of a server with an API key."""
+    if handler.headers.get("Authorization") == "Bearer right":
+        list_models(handler)
+    else:
+        handler.reply(401, b"Unauthorized")
+
+
+def test_a_server_with_an_api_key_gets_the_key() -> None:
+    with serving(answering([]), page=closed) as server, CompletionClient(server.url, model="tiny", api_key="right") as it:
+        assert [model.name for model in it.models()] == ["tiny"]
+
+
+def test_a_missing_api_key_is_named_with_the_value_to_set() -> None:
+    with (
+        serving(answering([]), page=closed) as server,
+        CompletionClient(server.url, model="tiny") as client,
+        pytest.raises(StatusError, match=r"VLLM_API_KEY in predictor\.env"),
+    ):
+        client.models()
 
 
 @pytest.mark.parametrize("context", [4096, None])

@@ -1,7 +1,7 @@
 import pytest
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache.arguments import openai_prefix, option, options, served_model_name
+from lmcache_kserve.lmcache.arguments import api_key, openai_prefix, option, options, served_model_name
 
 VLLM = ("python3", "-m", "vllm.entrypoints.openai.api_server")
 KSERVE = ("python3", "-m", "huggingfaceserver")
@@ -52,3 +52,14 @@ def test_each_server_has_its_own_prefix() -> None:
     assert openai_prefix(KSERVE, {}) == "/openai/v1"
     assert openai_prefix(KSERVE, {"KSERVE_OPENAI_ROUTE_PREFIX": ""}) == "/v1"
     assert openai_prefix(VLLM, {"KSERVE_OPENAI_ROUTE_PREFIX": "/elsewhere"}) == "/v1"
+
+
+def test_requests_carry_the_key_of_vllms_own_server_and_its_argument_wins() -> None:
+    environment = {"VLLM_API_KEY": "from-a-secret\n"}
+    assert api_key(VLLM, environment) == "from-a-secret"
+    assert api_key((*VLLM, "--api_key", "argument"), environment) == "argument"
+    assert api_key(VLLM, {}) == ""
+
+
+def test_kserves_server_asks_for_no_key() -> None:
+    assert api_key(KSERVE, {"VLLM_API_KEY": "unused"}) == ""

@@ -1,0 +1,86 @@
+"""YAML's own words, and text that could break out of its place."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from rendering import CHART, Render, default_values, remote_backend
+
+from lmcache_kserve.chart.helm import Helm, HelmError
+
+SERVERS = ("redis", "valkey", "redis-sentinel")
+WORDS = "{activedefrag: yes, lazyfree-lazy-eviction: no, rdbcompression: [on]}"
+
+
+def server_configuration(render: Render, backend: str) -> list[str]:
+    manifests = render(remote_backend(backend, config=yaml.safe_load(WORDS)))
+    texts = [text for one in manifests.of_kind("ConfigMap") for text in one["data"].values()]
+    (configuration,) = (text for text in texts if "maxmemory-policy" in text)
+    return str(configuration).splitlines()
+
+
+@pytest.mark.parametrize("backend", SERVERS)
+def test_a_servers_yes_and_no_reach_it_as_it_knows_them(render: Render, backend: str) -> None:
+    lines = server_configuration(render, backend)
+    assert {"activedefrag yes", "lazyfree-lazy-eviction no", "rdbcompression yes"} <= set(lines)
+    assert not [line for line in lines if line.endswith((" true", " false"))]
+
+
+@pytest.mark.parametrize("path", ["kserve.annotations", "predictor.podAnnotations", "remoteBackend.pod.podLabels"])
+def test_numbers_among_labels_become_text_and_null_leaves_a_key_out(helm: Helm, path: str) -> None:
+    values: dict[str, Any] = {"a": 1000000, "b": None}
+    for section in reversed(path.split(".")):
+        values = {section: values}
+    text = helm.template(CHART, release="llm", namespace="models", values=values).text
+    assert 'a: "1000000"' in text
+    assert "b: " not in [line.strip() for line in text.splitlines()]
+    assert 'b: "null"' not in text
+
+
+PAYLOAD = 'a: "b\'\nevil: c # '
+"""A text that ends what it stands in, if it is not quoted."""
+
+
+def texts(values: dict[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths of every default that is text."""
+    for key, value in values.items():
+        if isinstance(value, str):
+            yield (*prefix, key)
+        elif isinstance(value, dict):
+            yield from texts(value, (*prefix, key))
+
+
+def keys(node: Any) -> Iterator[str]:
+    """Every key at every depth of what was rendered."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield str(key)
+            yield from keys(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from keys(value)
+
+
+TYPES = {"redisSentinel": "redis-sentinel", "lmcacheServer": "lmcache-server"}
+TEXTS = [".".join(path) for path in texts(default_values())]
+
+
+@pytest.mark.parametrize("path", TEXTS)
+def test_a_text_stays_in_its_place_or_is_refused(helm: Helm, path: str) -> None:
+    first, second, *_ = [*path.split("."), ""]
+    values: dict[str, Any] = {}
+    node = values
+    *sections, key = path.split(".")
+    for section in sections:
+        node = node.setdefault(section, {})
+    node[key] = PAYLOAD
+    if first == "remoteBackend" and second in default_values()["remoteBackend"] and second not in {"type", "pod"}:
+        values["remoteBackend"]["type"] = TYPES.get(second, second)
+    try:
+        manifests = helm.template(CHART, release="llm", namespace="models", values=values)
+    except HelmError as error:
+        refused = ("do not fit the chart's schema", "problem")
+        assert any(words in str(error) for words in refused), str(error)  # noqa: PT017 (either outcome is right)
+        return
+    assert "evil" not in {key for manifest in manifests for key in keys(dict(manifest))}
