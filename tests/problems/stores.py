@@ -191,10 +191,10 @@ STORES = (
                     external={"endpoint": "s3.example.com", "tls": {"enabled": False, "caSecret": "a"}},
                 ),
                 "an address that has no names": backend(
-                    "s3", "external.endpoint", "10.0.0.5", bucket="kv", external={"endpoint": "10.0.0.5:9000"}
+                    "s3", "external.endpoint", bucket="kv", external={"endpoint": "10.0.0.5:9000"}
                 ),
                 "a Service that has no names": backend(
-                    "s3", "external.endpoint", "Service", bucket="kv", external={"endpoint": "minio.store.svc:9000"}
+                    "s3", "external.endpoint", bucket="kv", external={"endpoint": "minio.store.svc:9000"}
                 ),
                 "a name that no certificate covers": backend(
                     "s3", "bucket", bucket="kv.cache", external={"endpoint": "s3.example.com"}

@@ -7,8 +7,8 @@ Labels that a selector may use, because they never change during the life of a r
 Input: dict "context" $ "component" "remote-backend".
 */}}
 {{- define "lmcache-kserve.labels.selector" -}}
-app.kubernetes.io/name: {{ include "lmcache-kserve.name" .context }}
-app.kubernetes.io/instance: {{ .context.Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "lmcache-kserve.name" .context | quote }}
+app.kubernetes.io/instance: {{ .context.Release.Name | trunc 63 | trimSuffix "-" | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -40,8 +40,8 @@ Input: dict "context" $ "name" "..." "component" "...", optional "labels" dict a
 */}}
 {{- define "lmcache-kserve.metadata" -}}
 metadata:
-  name: {{ .name }}
-  namespace: {{ .context.Release.Namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .context.Release.Namespace | quote }}
   labels:
     {{- include "lmcache-kserve.labels" (dict "context" .context "component" .component "extra" .labels) | nindent 4 }}
   {{- with merge (dict) (default dict .annotations) .context.Values.commonAnnotations }}

@@ -26,7 +26,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with include "lmcache-kserve.pods.securityContext" .values.podSecurityContext }}
 securityContext:

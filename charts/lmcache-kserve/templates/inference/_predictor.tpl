@@ -112,8 +112,8 @@ InferenceService wins.
 - name: HF_TOKEN
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.huggingFace.secretName" . }}
-      key: {{ include "lmcache-kserve.huggingFace.secretKey" . }}
+      name: {{ include "lmcache-kserve.huggingFace.secretName" . | quote }}
+      key: {{ include "lmcache-kserve.huggingFace.secretKey" . | quote }}
 {{- end }}
 {{- end }}
 
@@ -172,7 +172,7 @@ InferenceService wins.
 - name: home
   {{- if .Values.runtime.home.existingClaim }}
   persistentVolumeClaim:
-    claimName: {{ .Values.runtime.home.existingClaim }}
+    claimName: {{ .Values.runtime.home.existingClaim | quote }}
   {{- else if .Values.runtime.home.sizeLimit }}
   emptyDir:
     sizeLimit: {{ include "lmcache-kserve.string" .Values.runtime.home.sizeLimit | quote }}
@@ -186,7 +186,7 @@ InferenceService wins.
 - name: shm
   mountPath: /dev/shm
 - name: home
-  mountPath: {{ .Values.runtime.home.path }}
+  mountPath: {{ .Values.runtime.home.path | quote }}
 {{- end }}
 
 {{/* Volumes of this model and this cache, and the user's; part of the InferenceService. Output: JSON list. */}}
@@ -315,6 +315,6 @@ Labels with which KServe marks the predictor's pods, for selectors. The chart ne
 KServe deletes Deployments and Services that carry both and that KServe did not make.
 */}}
 {{- define "lmcache-kserve.predictor.podSelector" -}}
-serving.kserve.io/inferenceservice: {{ include "lmcache-kserve.fullname" . }}
+serving.kserve.io/inferenceservice: {{ include "lmcache-kserve.fullname" . | quote }}
 component: predictor
 {{- end }}

@@ -97,7 +97,7 @@ Input: dict "context" $ "name" "..." "endpoint" "host:port". Output: YAML list.
 */}}
 {{- define "lmcache-kserve.scripts.wait" -}}
 - name: {{ .name }}
-  image: {{ include "lmcache-kserve.images.predictor" .context }}
+  image: {{ include "lmcache-kserve.images.predictor" .context | quote }}
   imagePullPolicy: {{ .context.Values.runtime.image.pullPolicy }}
   command:
     - python3

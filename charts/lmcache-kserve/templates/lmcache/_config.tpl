@@ -163,14 +163,14 @@ can set. Output: YAML list.
         accessModes:
           - ReadWriteOnce
         {{- with $volume.storageClassName }}
-        storageClassName: {{ . }}
+        storageClassName: {{ . | quote }}
         {{- end }}
         resources:
           requests:
             storage: {{ include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.1) }}
   {{- else }}
   persistentVolumeClaim:
-    claimName: {{ $volume.existingClaim }}
+    claimName: {{ $volume.existingClaim | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -183,7 +183,7 @@ can set. Output: YAML list.
 {{- end }}
 {{- if include "lmcache-kserve.lmcache.disk" . }}
 - name: lmcache-disk
-  mountPath: {{ .Values.lmcache.localDisk.path }}
+  mountPath: {{ .Values.lmcache.localDisk.path | quote }}
 {{- end }}
 {{- end }}
 

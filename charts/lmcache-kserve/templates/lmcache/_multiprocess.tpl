@@ -128,7 +128,7 @@ Output: YAML dict.
 {{- define "lmcache-kserve.multiprocess.container" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
 name: lmcache-server
-image: {{ include "lmcache-kserve.images.orPredictor" (dict "context" . "image" $mode.image) }}
+image: {{ include "lmcache-kserve.images.orPredictor" (dict "context" . "image" $mode.image) | quote }}
 imagePullPolicy: {{ $mode.image.pullPolicy }}
 command:
   - python3

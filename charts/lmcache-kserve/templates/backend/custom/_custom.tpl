@@ -45,8 +45,8 @@ custom: [config, credentials, endpoint, env, ports, problems]
 - name: REMOTE_BACKEND_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ $values.auth.existingSecret }}
-      key: {{ $values.auth.existingSecretKey }}
+      name: {{ $values.auth.existingSecret | quote }}
+      key: {{ $values.auth.existingSecretKey | quote }}
 {{- end }}
 {{- with $values.env }}
 {{ toYaml . }}

@@ -33,12 +33,12 @@ extra_config:
 {{- define "lmcache-kserve.backend.filesystem.volumes" -}}
 - name: lmcache-shared
   persistentVolumeClaim:
-    claimName: {{ include "lmcache-kserve.backend.filesystem.claim" . }}
+    claimName: {{ include "lmcache-kserve.backend.filesystem.claim" . | quote }}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.filesystem.volumeMounts" -}}
 - name: lmcache-shared
-  mountPath: {{ .Values.remoteBackend.filesystem.path }}
+  mountPath: {{ .Values.remoteBackend.filesystem.path | quote }}
 {{- end }}
 
 {{/* The adapter names its files as the connector does, with the same ending. */}}

@@ -122,8 +122,8 @@ Input: dict "context" $ "part" "redis". Output: JSON dict.
 - name: REDISCLI_AUTH
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.backend.resp.secretName" .context }}
-      key: {{ include "lmcache-kserve.backend.resp.secretKey" .context }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" .context | quote }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" .context | quote }}
 {{- end }}
 {{- end }}
 

@@ -103,8 +103,8 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 - name: REMOTE_BACKEND_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.backend.resp.secretName" . }}
-      key: {{ include "lmcache-kserve.backend.resp.secretKey" . }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" . | quote }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" . | quote }}
 {{- end }}
 {{- end }}
 
@@ -128,8 +128,8 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 - name: LMCACHE_RESP_PASSWORD
   valueFrom:
     secretKeyRef:
-      name: {{ include "lmcache-kserve.backend.resp.secretName" . }}
-      key: {{ include "lmcache-kserve.backend.resp.secretKey" . }}
+      name: {{ include "lmcache-kserve.backend.resp.secretName" . | quote }}
+      key: {{ include "lmcache-kserve.backend.resp.secretKey" . | quote }}
 {{- end }}
 {{- end }}
 

@@ -14,7 +14,7 @@ spec:
   {{- include "lmcache-kserve.backend.podFields" (dict "context" . "podSecurityContext" $values.podSecurityContext) | nindent 2 }}
   containers:
     - name: {{ $type }}
-      image: {{ include "lmcache-kserve.image" $values.image }}
+      image: {{ include "lmcache-kserve.image" $values.image | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
       command:
         - sh
@@ -39,8 +39,8 @@ spec:
         - name: REDISCLI_AUTH
           valueFrom:
             secretKeyRef:
-              name: {{ include "lmcache-kserve.backend.resp.secretName" . }}
-              key: {{ include "lmcache-kserve.backend.resp.secretKey" . }}
+              name: {{ include "lmcache-kserve.backend.resp.secretName" . | quote }}
+              key: {{ include "lmcache-kserve.backend.resp.secretKey" . | quote }}
       {{- end }}
       ports:
         - name: {{ $type }}
@@ -92,6 +92,6 @@ spec:
     {{- else if $values.persistence.existingClaim }}
     - name: data
       persistentVolumeClaim:
-        claimName: {{ $values.persistence.existingClaim }}
+        claimName: {{ $values.persistence.existingClaim | quote }}
     {{- end }}
 {{- end }}

@@ -15,7 +15,7 @@ What the schema cannot say about the values of redis, valkey and redis-sentinel.
 {{ $at }}.client: the default image lacks valkey-glide-sync; set runtime.image.repository to an image with it (images/kserve-backends), or use redis-py
 {{- end }}
 {{- if or $external.tls.caSecret $external.tls.caConfigMap $external.tls.clientSecret (not $external.tls.verify) }}
-{{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset caSecret, caConfigMap, clientSecret, verify in external.tls
+{{ $at }}.client: LMCache gives glide no certificates and always verifies; use redis-py, or unset {{ $at }}.external.tls.caSecret and the like
 {{- end }}
 {{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "save_unfull_chunk" }}
 lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only

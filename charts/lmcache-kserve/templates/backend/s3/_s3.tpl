@@ -66,13 +66,13 @@ extra_config:
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .accessKeyIdKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .accessKeyIdKey | quote }}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
-      key: {{ .secretAccessKeyKey }}
+      name: {{ .existingSecret | quote }}
+      key: {{ .secretAccessKeyKey | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -87,7 +87,7 @@ extra_config:
 {{- if or .caSecret .caConfigMap }}
 - name: backend-ca
   mountPath: /etc/ssl/certs/ca-certificates.crt
-  subPath: {{ .caSecretKey }}
+  subPath: {{ .caSecretKey | quote }}
   readOnly: true
 {{- end }}
 {{- end }}
