@@ -102,7 +102,7 @@ def generate(values: str) -> Schema:
     properties = dict(_properties(_root(values), values.splitlines(), path=()))
     # Helm adds it to the values of every chart that another one depends on.
     properties["global"] = {"description": "Values that Helm shares with a parent chart; not used.", "type": "object"}
-    properties["enabled"] = {"description": "For the condition of a parent chart, which decides by it.", "type": "boolean"}
+    properties["enabled"] = {"description": "For the condition of a parent chart.", "type": "boolean"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the Helm chart lmcache-kserve",
@@ -152,8 +152,8 @@ def defaults(values: str) -> str:
         values: text of values.yaml.
 
     Returns:
-        JSON with `defaults` (values.yaml itself), `maps` (paths that become empty maps where they are not there: a user who
-        removes one means that it is empty) and `optional` (paths that may be away).
+        JSON with `defaults` (values.yaml itself), `maps` (paths that become empty maps where they are not there: a user
+        who removes one means that it is empty) and `optional` (paths that may be away).
 
     Raises:
         ValuesError: a value lacks a description.

@@ -1,4 +1,4 @@
-"""Values that are not there: removed with null, lost in a parent chart, or unknown to the chart whose values are reused."""
+"""Values that are not there: removed with null, lost in a parent chart, or unknown to the release that is upgraded."""
 
 import json
 import shutil
@@ -41,7 +41,9 @@ def paths(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 SECTIONS = [path for path, value in paths(default_values()) if isinstance(value, dict) and path not in KNOWN["maps"]]
-CHOSEN = [path for path in SECTIONS if path not in KNOWN["optional"] and not path.startswith("remoteBackend.redis.auth")]
+CHOSEN = [
+    path for path in SECTIONS if path not in KNOWN["optional"] and not path.startswith("remoteBackend.redis.auth")
+]
 
 
 @pytest.mark.parametrize("path", CHOSEN)
@@ -93,7 +95,11 @@ def test_a_map_that_is_null_is_empty(helm: Helm, path: str) -> None:
 def test_fields_that_null_removes_stay_away(render: Render) -> None:
     values = {
         "runtime": {"probes": {"startup": None}},
-        "predictor": {"lifecycle": None, "resources": {"limits": {"memory": None}}, "securityContext": {"runAsUser": None}},
+        "predictor": {
+            "lifecycle": None,
+            "resources": {"limits": {"memory": None}},
+            "securityContext": {"runAsUser": None},
+        },
     }
     container = pod(render(values)).container
     assert "startupProbe" not in container

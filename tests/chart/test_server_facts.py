@@ -39,7 +39,9 @@ def test_every_reader_of_the_port_takes_the_servers(render: Render, notes: Notes
     assert (option(of_the_test(manifests)["args"], "--pods") or "").endswith(":9000")
     (service,) = (one for one in manifests.labelled(component="test") if one["kind"] == "Service")
     assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(9000, 9000)]
-    policies = {one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in manifests.of_kind("NetworkPolicy")}
+    policies = {
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one for one in manifests.of_kind("NetworkPolicy")
+    }
     assert policies["predictor"]["spec"]["ingress"][0]["ports"][0]["port"] == 9000
     assert policies["test"]["spec"]["egress"][1]["ports"][0]["port"] == 9000
     assert "18080:9000" in notes(values)
@@ -66,7 +68,9 @@ def test_every_reader_of_the_openai_routes_asks_below_the_same_path(
     assert openai_prefix(pod(manifests).command_line, environment(pod(manifests).container)) == path
 
 
-@pytest.mark.parametrize("values", [WITH_KEY, {"runtime": {"server": "vllm"}}], ids=["a key", "a key in a whole Secret"])
+@pytest.mark.parametrize(
+    "values", [WITH_KEY, {"runtime": {"server": "vllm"}}], ids=["a key", "a key in a whole Secret"]
+)
 def test_probes_and_the_tests_wait_ask_a_route_that_no_key_closes(render: Render, values: dict[str, Any]) -> None:
     container = pod(render(values)).container
     assert {container[probe]["httpGet"]["path"] for probe in PROBES} <= PUBLIC

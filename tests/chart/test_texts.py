@@ -38,7 +38,7 @@ def test_numbers_among_labels_become_text_and_null_leaves_a_key_out(helm: Helm, 
     assert 'b: "null"' not in text
 
 
-PAYLOAD = 'a: "b\'\nevil: c # '
+PAYLOAD = "a: \"b'\nevil: c # "
 """A text that ends what it stands in, if it is not quoted."""
 
 

@@ -1,4 +1,4 @@
-"""Values of one kind, wherever they stand: words of YAML, credentials in the open, facts that not every reader can learn."""
+"""Values of one kind, wherever they stand: words of YAML, credentials in the open, facts for some readers only."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ SERVER = {
         "runtime.command[1]", "--ssl-certfile", runtime={"server": "vllm", "command": ["vllm", "--ssl_certfile=/a"]}
     ),
     "an address that nobody reaches": problem(
-        "model.extraArgs[0]", "127.0.0.1", "0.0.0.0", model=arguments("--host", "127.0.0.1"), **VLLM
+        "model.extraArgs[0]", "127.0.0.1", "::", model=arguments("--host", "127.0.0.1"), **VLLM
     ),
     "a socket in place of a port": problem("model.extraArgs[0]", "--uds", model=arguments("--uds=/a"), **VLLM),
     "an API key that the server does not ask for": problem(
@@ -25,14 +25,14 @@ SERVER = {
     ),
     "a route that only the server knows": problem(
         "predictor.env[0] (KSERVE_OPENAI_ROUTE_PREFIX)",
-        predictor=variable(
-            name="KSERVE_OPENAI_ROUTE_PREFIX", valueFrom={"configMapKeyRef": {"name": "a", "key": "b"}}
-        ),
+        predictor=variable(name="KSERVE_OPENAI_ROUTE_PREFIX", valueFrom={"configMapKeyRef": {"name": "a", "key": "b"}}),
     ),
 }
 
 WORDS = {
-    "a word of YAML as a node's label": problem("predictor.nodeSelector.gpu", predictor={"nodeSelector": {"gpu": True}}),
+    "a word of YAML as a node's label": problem(
+        "predictor.nodeSelector.gpu", predictor={"nodeSelector": {"gpu": True}}
+    ),
     "a word of YAML as a taint's value": problem(
         "predictor.tolerations[0].value", predictor={"tolerations": [{"key": "a", "value": True}]}
     ),
@@ -68,7 +68,10 @@ WORDS = {
 
 EXPOSED = {
     "an API key among the arguments": problem(
-        "model.extraArgs[1]", "VLLM_API_KEY in predictor.env", model=arguments("--max-num-seqs=4", "--api-key=a"), **VLLM
+        "model.extraArgs[1]",
+        "VLLM_API_KEY in predictor.env",
+        model=arguments("--max-num-seqs=4", "--api-key=a"),
+        **VLLM,
     ),
     "an API key in the next word": problem("model.extraArgs[0]", model=arguments("--api_key", "a"), **VLLM),
     "a token of Hugging Face among the arguments": problem(
@@ -130,7 +133,9 @@ DIRECTIVES = {
         "a directive in capitals": backend(kind, "config.MasterAuth", **directive(MasterAuth="a")),
         "a user among the directives": backend(kind, "config.user default", **directive(**{"user default": "on >a"})),
         "a password of a key": backend(kind, "config.tls-key-file-pass", **directive(**{"tls-key-file-pass": "a"})),
-        "a directive behind a directive": backend(kind, "config.maxclients", **directive(maxclients="1\nrequirepass a")),
+        "a directive behind a directive": backend(
+            kind, "config.maxclients", **directive(maxclients="1\nrequirepass a")
+        ),
     }.items()
 }
 

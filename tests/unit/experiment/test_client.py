@@ -156,7 +156,10 @@ def closed(handler: Handler) -> None:
 
 
 def test_a_server_with_an_api_key_gets_the_key() -> None:
-    with serving(answering([]), page=closed) as server, CompletionClient(server.url, model="tiny", api_key="right") as it:
+    with (
+        serving(answering([]), page=closed) as server,
+        CompletionClient(server.url, model="tiny", api_key="right") as it,
+    ):
         assert [model.name for model in it.models()] == ["tiny"]
 
 
