@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lmcache_kserve.lmcache.arguments import option
+from lmcache_kserve.lmcache.arguments import option, workers
 from lmcache_kserve.lmcache.logs import RequestLog
 from lmcache_kserve.target import Contents, LogLine
 
@@ -128,12 +128,8 @@ class ReplicaFacts:
 
     @property
     def world_size(self) -> int:
-        """Workers that each hold a part of the KV cache: tensor times pipeline parallel size."""
-        sizes = (self.option(name) for name in ("tensor-parallel-size", "pipeline-parallel-size"))
-        product = 1
-        for size in sizes:
-            product *= int(size) if size and size.isdecimal() else 1
-        return product
+        """Workers that each hold a part of one copy's KV cache: tensor times pipeline times prefill context size."""
+        return workers(self.arguments).world_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

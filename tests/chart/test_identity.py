@@ -33,7 +33,11 @@ DIFFERENT = {
     "another quantization": arguments("-q", "awq"),
     "random weights": arguments("--load-format=dummy"),
     "other rotary embeddings": arguments('--hf-overrides={"rope_theta": 1}'),
-    "split by layers instead of heads": arguments("--pipeline-parallel-size=2"),
+    "split by layers instead of heads": {
+        **arguments("--pipeline-parallel-size=2"),
+        "runtime": {"server": "vllm"},
+        "predictor": {"gpu": {"count": 2}},
+    },
     "a salt": {**BASE, "lmcache": {"keySalt": "tenant-b"}},
     "an adapter": {**arguments("--lora-modules", "a=/a"), "lmcache": {"adaptersByTag": True}},
     "another folder of an adapter": {**arguments("--lora-modules", "a=/b"), "lmcache": {"adaptersByTag": True}},

@@ -114,9 +114,8 @@ def test_arguments_of_the_user_come_last(render: Render, server: str) -> None:
 
 def test_workers_share_the_gpus_of_a_replica(render: Render) -> None:
     gpus = {"gpu": {"count": 2}, "resources": {"limits": {"memory": "64Gi"}}}
-    assert option(command_line(render, "vllm", predictor=gpus), "--tensor-parallel-size") == "2"
-    # It sets the size itself, from the GPUs it sees.
-    assert option(command_line(render, "huggingfaceserver", predictor=gpus), "--tensor-parallel-size") is None
+    for server in ("vllm", "huggingfaceserver"):
+        assert option(command_line(render, server, predictor=gpus), "--tensor-parallel-size") == "2"
 
 
 @pytest.mark.parametrize("resource", ["nvidia.com/gpu", "nvidia.com/mig-3g.40gb", "amd.com/gpu"])

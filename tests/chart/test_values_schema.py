@@ -21,6 +21,8 @@ PASSED_THROUGH = (
     "commonLabels",
     "config",
     "deploymentStrategy",
+    "dnsConfig",
+    "extra",
     "global",
     "kvTransferConfig",
     "labels",
@@ -37,6 +39,7 @@ PASSED_THROUGH = (
     "securityContext",
     "startup",
     "updateStrategy",
+    "waitResources",
 )
 
 
@@ -145,6 +148,10 @@ def test_every_scenario_fits_the_schema(file: Path) -> None:
 
 BAD_VALUES = [
     ("model.nam=a", "model", "nam"),
+    ("model.storage.uri=a", "model.storage", "uri"),
+    ("model.aliases[0]=a b", "model.aliases.0", ""),
+    ("predictor.timeout=30m", "predictor.timeout", ""),
+    ("predictor.resourceClaims[0].name=gpu", "predictor.resourceClaims.0", ""),
     ("predictor.replicas=two", "predictor.replicas", ""),
     ("predictor.replicas=0", "predictor.replicas", ""),
     ("kserve.deploymentMode=Serverless", "kserve.deploymentMode", ""),

@@ -1,6 +1,7 @@
 """Values that cannot work, one table for each folder of rules; the chart refuses each by its own sentence."""
 
 from problems.case import Problem
+from problems.fields import FIELDS
 from problems.inference import INFERENCE
 from problems.kinds import KINDS
 from problems.lmcache import LMCACHE
@@ -9,4 +10,4 @@ from problems.stores import STORES
 
 __all__ = ["PROBLEMS", "Problem"]
 
-PROBLEMS = INFERENCE | KINDS | LMCACHE | RESP | STORES
+PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | RESP | STORES

@@ -32,6 +32,8 @@ def test_an_option_that_is_not_there_has_no_value() -> None:
 def test_the_world_size_is_the_product_of_the_parallel_sizes() -> None:
     assert engine().world_size == 1
     assert engine("--tensor-parallel-size=4", "--pipeline_parallel_size", "2").world_size == 8
+    # A copy of the model is not a part of it, and its keys do not name how many copies there are.
+    assert engine("-tp", "4", "-dp", "2").world_size == 4
 
 
 @pytest.mark.parametrize(("value", "seed"), [("0", "0"), ("4294967295", "4294967295"), ("random", None), ("", None)])

@@ -4,35 +4,95 @@ A server is vLLM's own, KServe's around vLLM, or LMCache's. Source: argparse, wh
 `FlexibleArgumentParser`, which takes `_` for `-` in the names of options.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lmcache_kserve.errors import HarnessError
 
 _KSERVE_SERVER = "huggingfaceserver"
 _NAME_OPTIONS = ("--served-model-name", "--model-name")
+_OPTION = re.compile(r"--?[A-Za-z]")
+_STAGES = (
+    ("--tensor-parallel-size", "-tp"),
+    ("--pipeline-parallel-size", "-pp"),
+    ("--prefill-context-parallel-size", "-pcp"),
+)
+"""Options whose product is the number of workers of one copy of the model; vLLM calls it the world size."""
+
+_COPIES = ("--data-parallel-size", "-dp")
+_COPIES_HERE = ("--data-parallel-size-local", "-dpl")
+_RANK = ("--data-parallel-rank", "-dpn")
 
 
-def options(arguments: Sequence[str], name: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Workers of one server.
+
+    Attributes:
+        world_size: workers that share one copy of the model; this number is part of every chunk's key.
+        copies: copies of the model in this server, of its data parallelism.
+    """
+
+    world_size: int
+    copies: int
+
+    @property
+    def count(self) -> int:
+        """All workers, each with its own memory and disk tier."""
+        return self.world_size * self.copies
+
+
+def options(arguments: Sequence[str], *names: str) -> Iterator[str]:
     """Every value of an option, in order.
 
     Args:
         arguments: a command line.
-        name: the option, `--max-model-len`; found as `--max_model_len` too, its value behind `=` or in the next word.
+        names: all names of the option, `--max-model-len`; found as `--max_model_len` too, its value behind `=` or in
+            the next word.
     """
-    wanted = _dashed(name)
+    wanted = {_dashed(name) for name in names}
     for index, argument in enumerate(arguments):
-        key, equals, value = argument.partition("=")
-        if not key.startswith("--") or _dashed(key) != wanted:
+        _, equals, value = argument.partition("=")
+        if _name(argument) not in wanted:
             continue
         if equals:
             yield value
-        elif index + 1 < len(arguments) and not arguments[index + 1].startswith("--"):
+        elif index + 1 < len(arguments) and not _OPTION.match(arguments[index + 1]):
             yield arguments[index + 1]
 
 
-def option(arguments: Sequence[str], name: str) -> str | None:
+def option(arguments: Sequence[str], *names: str) -> str | None:
     """The value of an option, None without one. Of a repeated option the last value counts."""
-    return next(reversed(list(options(arguments, name))), None)
+    return next(reversed(list(options(arguments, *names))), None)
+
+
+def workers(arguments: Sequence[str]) -> Workers:
+    """Count the workers of a vLLM server as the chart does (templates/inference/_workers.tpl).
+
+    Source: vLLM 0.32, `vllm/config/parallel.py` and `vllm/engine/arg_utils.py`.
+    """
+    world_size = 1
+    for names in _STAGES:
+        world_size *= _size(arguments, names)
+    if _given(arguments, _RANK):
+        return Workers(world_size, copies=1)
+    return Workers(world_size, copies=_size(arguments, _COPIES_HERE if _given(arguments, _COPIES_HERE) else _COPIES))
+
+
+def _size(arguments: Sequence[str], names: Sequence[str]) -> int:
+    """A parallel size by the names of its option, 1 without a number."""
+    size = option(arguments, *names)
+    return max(1, int(size)) if size and size.isdecimal() else 1
+
+
+def _given(arguments: Sequence[str], names: Sequence[str]) -> bool:
+    return any(_name(argument) in names for argument in arguments)
+
+
+def _name(argument: str) -> str:
+    """The name of an option, with dashes; of another word the word."""
+    return _dashed(argument.partition("=")[0])
 
 
 def _dashed(name: str) -> str:

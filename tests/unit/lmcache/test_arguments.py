@@ -1,7 +1,7 @@
 import pytest
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.lmcache.arguments import api_key, openai_prefix, option, options, served_model_name
+from lmcache_kserve.lmcache.arguments import api_key, openai_prefix, option, options, served_model_name, workers
 
 VLLM = ("python3", "-m", "vllm.entrypoints.openai.api_server")
 KSERVE = ("python3", "-m", "huggingfaceserver")
@@ -63,3 +63,22 @@ def test_requests_carry_the_key_of_vllms_own_server_and_its_argument_wins() -> N
 
 def test_kserves_server_asks_for_no_key() -> None:
     assert api_key(KSERVE, {"VLLM_API_KEY": "unused"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "world_size", "copies"),
+    [
+        ("", 1, 1),
+        ("--tensor-parallel-size=4 --pipeline_parallel_size 2", 8, 1),
+        ("-tp 4 -pp=2 -dp 3", 8, 3),
+        ("--prefill-context-parallel-size 2", 2, 1),
+        ("--data-parallel-size 8 --data_parallel_size_local=2", 1, 2),
+        ("--data-parallel-size 8 --data-parallel-rank 0", 1, 1),
+        ("-tp 2 -tp 4", 4, 1),
+        ("-tp many", 1, 1),
+        ("-tp -pp 2", 2, 1),
+    ],
+)
+def test_workers_are_counted_in_every_spelling(arguments: str, world_size: int, copies: int) -> None:
+    found = workers((*VLLM, *arguments.split()))
+    assert (found.world_size, found.copies, found.count) == (world_size, copies, world_size * copies)

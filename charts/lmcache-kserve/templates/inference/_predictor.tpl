@@ -17,9 +17,9 @@ InferenceService wins.
 {{- if include "lmcache-kserve.predictor.knative" . }}{{ first $names }}{{ else }}{{ last $names }}{{ end -}}
 {{- end }}
 
-{{/* Number of workers that share one copy of the model; each has its own CPU and disk tier. */}}
-{{- define "lmcache-kserve.predictor.tensorParallelSize" -}}
-{{- default (max 1 (int .Values.predictor.gpu.count)) .Values.runtime.tensorParallelSize | int -}}
+{{/* Whether KServe loads the model into /mnt/models. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.predictor.fromStorage" -}}
+{{- if or .Values.model.storageUri (dig "storage" "path" "" .Values.model) }}true{{ end -}}
 {{- end }}
 
 {{/* Most replicas that may run. */}}
@@ -54,13 +54,17 @@ InferenceService wins.
 {{- define "lmcache-kserve.predictor.serverArgs" -}}
 {{- $model := .Values.model -}}
 {{- $port := int .Values.runtime.port -}}
+{{- $stored := include "lmcache-kserve.predictor.fromStorage" . | eq "true" -}}
 {{- $args := list -}}
 {{- if eq .Values.runtime.server "huggingfaceserver" -}}
-  {{- $source := ternary "--model_dir=/mnt/models" (printf "--model_id=%s" $model.id) (ne $model.storageUri "") -}}
+  {{- $source := ternary "--model_dir=/mnt/models" (printf "--model_id=%s" $model.id) $stored -}}
   {{- $args = list (printf "--http_port=%d" $port) (printf "--model_name=%s" $model.name) $source -}}
 {{- else -}}
-  {{- $source := ternary "/mnt/models" $model.id (ne $model.storageUri "") -}}
-  {{- $args = list (printf "--port=%d" $port) (printf "--served-model-name=%s" $model.name) (printf "--model=%s" $source) -}}
+  {{- $names := list (printf "--served-model-name=%s" $model.name) -}}
+  {{- /* Several names are words of their own behind the option. */ -}}
+  {{- with $model.aliases }}{{ $names = concat (list "--served-model-name" $model.name) . }}{{ end -}}
+  {{- $source := ternary "/mnt/models" $model.id $stored -}}
+  {{- $args = concat (list (printf "--port=%d" $port)) $names (list (printf "--model=%s" $source)) -}}
 {{- end -}}
 {{- toJson $args -}}
 {{- end }}
@@ -71,10 +75,10 @@ InferenceService wins.
 {{- with .Values.model.maxModelLen -}}
   {{- $args = append $args (printf "--max-model-len=%d" (int .)) -}}
 {{- end -}}
-{{- /* huggingfaceserver sets the tensor parallel size itself, to the number of GPUs. */ -}}
-{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" . | int -}}
-{{- if and (gt $workers 1) (eq .Values.runtime.server "vllm") -}}
-  {{- $args = append $args (printf "--tensor-parallel-size=%d" $workers) -}}
+{{- /* huggingfaceserver sets the size itself, to the number of GPUs. The argument tells readers and the harness so. */ -}}
+{{- $size := include "lmcache-kserve.workers.tensorParallelSize" . | int -}}
+{{- if gt $size 1 -}}
+  {{- $args = append $args (printf "--tensor-parallel-size=%d" $size) -}}
 {{- end -}}
 {{- if kindIs "bool" .Values.runtime.prefixCaching -}}
   {{- $args = append $args (ternary "--enable-prefix-caching" "--no-enable-prefix-caching" .Values.runtime.prefixCaching) -}}
@@ -213,12 +217,32 @@ InferenceService wins.
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "mountPath") "base" $own "override" .Values.predictor.volumeMounts) -}}
 {{- end }}
 
+{{/* Whether the GPUs come from resource claims (DRA), and no device plugin counts them. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.predictor.claimsGpus" -}}
+{{- with .Values.predictor.gpu }}{{ if and (gt (int .count) 0) (not .resourceName) }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{/* DNS policy of the pods. On the node's network, Kubernetes' default resolves no Services. Output: policy or nothing. */}}
+{{- define "lmcache-kserve.predictor.dnsPolicy" -}}
+{{- with .Values.predictor -}}
+{{- default (ternary "ClusterFirstWithHostNet" "" .hostNetwork) .dnsPolicy -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+Seconds that a request may take. KServe's own default of 60 would cut off long answers. Knative refuses more than 600 unless its
+administrator raises max-revision-timeout-seconds.
+*/}}
+{{- define "lmcache-kserve.predictor.timeout" -}}
+{{- default (ternary 600 3600 (eq "true" (include "lmcache-kserve.predictor.knative" .))) .Values.predictor.timeout | int -}}
+{{- end }}
+
 {{/* Resources of the server's container: the user's, the GPUs, and a disk tier on the node. Output: JSON. */}}
 {{- define "lmcache-kserve.predictor.resources" -}}
 {{- $requests := deepCopy .Values.predictor.resources.requests -}}
 {{- $limits := deepCopy .Values.predictor.resources.limits -}}
 {{- with .Values.predictor.gpu -}}
-  {{- if gt (int .count) 0 -}}
+  {{- if and (gt (int .count) 0) .resourceName -}}
     {{- $_ := set $requests .resourceName (int .count) -}}
     {{- $_ := set $limits .resourceName (int .count) -}}
   {{- end -}}
@@ -230,6 +254,7 @@ InferenceService wins.
 {{- $resources := dict -}}
 {{- if $requests }}{{ $_ := set $resources "requests" $requests }}{{ end -}}
 {{- if $limits }}{{ $_ := set $resources "limits" $limits }}{{ end -}}
+{{- with .Values.predictor.resources.claims }}{{ $_ := set $resources "claims" . }}{{ end -}}
 {{- toJson $resources -}}
 {{- end }}
 
@@ -247,7 +272,8 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 
 {{/*
 Route that answers once the model is loaded: for the probes and `helm test`. vLLM listens only after it has loaded the model, and
-an API key never closes /health. The schema admits only names that need no escaping here.
+an API key never closes /health. Schema and rules admit only names that need no escaping
+here.
 */}}
 {{- define "lmcache-kserve.predictor.modelPath" -}}
 {{- if eq .Values.runtime.server "huggingfaceserver" -}}
@@ -307,6 +333,7 @@ Output: JSON dict.
 {{- with .Values.huggingFace.token -}}
   {{- $_ := set $own "checksum/hugging-face-token" (sha256sum .) -}}
 {{- end -}}
+{{- $own = merge $own (include "lmcache-kserve.huggingFace.storageAnnotations" . | fromJson) -}}
 {{- merge (dict) .Values.predictor.podAnnotations $own | toJson -}}
 {{- end }}
 

@@ -105,12 +105,10 @@ Input: dict "context" $ "name" "..." "endpoint" "host:port". Output: YAML list.
   args:
     - {{ .endpoint | quote }}
     - {{ int .context.Values.remoteBackend.waitSeconds | quote }}
+  {{- with .context.Values.remoteBackend.waitResources }}
   resources:
-    requests:
-      cpu: 10m
-      memory: 32Mi
-    limits:
-      memory: 128Mi
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   {{- with include "lmcache-kserve.pods.securityContext" .context.Values.predictor.securityContext }}
   securityContext:
     {{- . | nindent 4 }}

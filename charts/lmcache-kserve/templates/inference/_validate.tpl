@@ -3,7 +3,7 @@ Rules for the values of what serves the model: kserve, model, huggingFace, runti
 */}}
 
 {{- define "lmcache-kserve.validate.inference" -}}
-{{- range list "kserve" "model" "runtime" "predictor" "autoscaling" "huggingFace" }}
+{{- range list "kserve" "model" "storage" "runtime" "workers" "predictor" "extra" "claims" "network" "autoscaling" "huggingFace" }}
 {{- include (printf "lmcache-kserve.validate.%s" .) $ }}
 {{- end }}
 {{- end }}
@@ -38,8 +38,11 @@ kserve.annotations: {{ $key }} is set through {{ $value }}
 {{- $inProcess := include "lmcache-kserve.lmcache.inProcess" . -}}
 {{- range $index, $argument := .Values.model.extraArgs }}
 {{- $at := printf "model.extraArgs[%d]" $index }}
-{{- $option := regexFind "^--[A-Za-z0-9_-]+" $argument | replace "_" "-" }}
+{{- $option := include "lmcache-kserve.arguments.name" $argument }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" $at "text" $argument) }}
+{{- if regexMatch `^--?[A-Za-z][A-Za-z0-9_-]*\s` $argument }}
+{{ $at }}: {{ $option }} and its value are one word here; write two entries, or {{ $option }}=VALUE
+{{- end }}
 {{- if and $lmcache.enabled (eq $option "--kv-transfer-config") }}
 {{ $at }}: {{ $option }} is set through lmcache.kvRole, lmcache.kvLoadFailurePolicy and lmcache.kvTransferConfig
 {{- end }}
@@ -56,8 +59,8 @@ kserve.annotations: {{ $key }} is set through {{ $value }}
 {{- with get (dict
       "--port" "runtime.port" "--http-port" "runtime.port"
       "--model" "model.id" "--model-id" "model.id" "--model-dir" "model.storageUri"
-      "--served-model-name" "model.name" "--model-name" "model.name"
-      "--max-model-len" "model.maxModelLen" "--tensor-parallel-size" "runtime.tensorParallelSize"
+      "--served-model-name" "model.name and model.aliases" "--model-name" "model.name"
+      "--max-model-len" "model.maxModelLen" "--tensor-parallel-size" "runtime.tensorParallelSize" "-tp" "runtime.tensorParallelSize"
       "--enable-prefix-caching" "runtime.prefixCaching" "--no-enable-prefix-caching" "runtime.prefixCaching") $option }}
 {{ $at }}: {{ $option }} is set through {{ . }}
 {{- end }}
@@ -75,7 +78,7 @@ model.hybridMemory: LMCache's connector of lmcache.mode in-process does not work
 {{- $gpus := int .Values.predictor.gpu.count -}}
 {{- include "lmcache-kserve.images.problems" (dict "path" "runtime.image" "image" $runtime.image) }}
 {{- if not (or $runtime.image.repository (gt $gpus 0)) }}
-runtime.image.repository: the default image needs a GPU, but predictor.gpu.count is 0; name an image for CPUs, as values/cpu.yaml does
+runtime.image.repository: the default image needs a GPU, but predictor.gpu.count is 0; name an image for CPUs, as values/cpu.yaml does, or count the GPUs
 {{- end }}
 {{- if eq (toString (int $runtime.port)) (include "lmcache-kserve.predictor.grpcPort" .) }}
 runtime.port: {{ int $runtime.port }} is the port that huggingfaceserver takes for gRPC; use another, such as 8080
@@ -86,8 +89,6 @@ runtime.port: {{ int $runtime.port }} is the port that huggingfaceserver takes f
 {{- with $runtime.tensorParallelSize }}
 {{- if and (eq $runtime.server "huggingfaceserver") (ne (int .) (max 1 $gpus | int)) }}
 runtime.tensorParallelSize: huggingfaceserver always uses all {{ $gpus }} GPUs of predictor.gpu.count; leave it empty or use runtime.server vllm
-{{- else if and (gt $gpus 0) (gt (int .) $gpus) }}
-runtime.tensorParallelSize: {{ int . }} workers need as many GPUs, but predictor.gpu.count is {{ $gpus }}
 {{- end }}
 {{- end }}
 {{- if and $runtime.home.existingClaim $runtime.home.sizeLimit }}
@@ -122,7 +123,7 @@ runtime.home.sizeLimit: limits the emptyDir, which runtime.home.existingClaim re
 {{- end }}
 {{- end }}
 {{- range $kind, $amounts := dict "requests" $predictor.resources.requests "limits" $predictor.resources.limits }}
-{{- if hasKey $amounts $predictor.gpu.resourceName }}
+{{- if and $predictor.gpu.resourceName (hasKey $amounts $predictor.gpu.resourceName) }}
 predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set through predictor.gpu.count
 {{- end }}
 {{- end }}
@@ -164,5 +165,11 @@ predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set throug
 {{- define "lmcache-kserve.validate.huggingFace" -}}
 {{- if and .Values.huggingFace.token .Values.huggingFace.existingSecret }}
 huggingFace.token: excludes huggingFace.existingSecret; keep one of the two
+{{- end }}
+{{- $key := include "lmcache-kserve.huggingFace.secretKey" . }}
+{{- $chosen := include "lmcache-kserve.huggingFace.storageChosen" . }}
+{{- $downloads := include "lmcache-kserve.huggingFace.downloadedByKServe" . }}
+{{- if and $downloads .Values.huggingFace.existingSecret (ne $key "HF_TOKEN") (not $chosen) }}
+huggingFace.existingSecretKey: KServe downloads hf:// with key HF_TOKEN, not {{ $key }}; rename it, or list a Secret in predictor.serviceAccountName
 {{- end }}
 {{- end }}

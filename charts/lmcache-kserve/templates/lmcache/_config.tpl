@@ -197,7 +197,7 @@ Disk of all workers of a pod, as a quantity.
 Input: dict "context" $ "factor" 1.0.
 */}}
 {{- define "lmcache-kserve.lmcache.diskSize" -}}
-{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" .context | int -}}
+{{- $workers := include "lmcache-kserve.workers" .context | int -}}
 {{- $size := include "lmcache-kserve.number" (default 0 .context.Values.lmcache.localDisk.sizeGB) | float64 -}}
 {{- /* Rounded first, so that 10 x 1.1 is 11 and not 12. */ -}}
 {{- printf "%dGi" (mulf $size $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}

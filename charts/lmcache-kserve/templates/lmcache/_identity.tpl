@@ -49,8 +49,10 @@ underscores count as one spelling. JSON list.
 {{/* Everything that decides what a KV cache holds. JSON dict. */}}
 {{- define "lmcache-kserve.identity" -}}
 {{- with .Values -}}
+{{- $stored := "" -}}
+{{- with dig "storage" "path" "" .model }}{{ $stored = printf "storage %s %s" (default "" $.Values.model.storage.key) . }}{{ end -}}
 {{- dict
-      "model" (default .model.id .model.storageUri)
+      "model" (coalesce .model.storageUri $stored .model.id)
       "maxModelLen" (default 0 .model.maxModelLen | int)
       "arguments" (include "lmcache-kserve.identity.arguments" $ | fromJsonArray)
       "salt" .lmcache.keySalt | toJson -}}

@@ -84,7 +84,7 @@ kv_connector_extra_config:
       (printf "--l1-size-gb=%s" (include "lmcache-kserve.number" $mode.l1.sizeGB))
       (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
-      (printf "--max-workers=%d" (default (include "lmcache-kserve.predictor.tensorParallelSize" . | int) $mode.workers | int)) -}}
+      (printf "--max-workers=%d" (default (include "lmcache-kserve.workers" . | int) $mode.workers | int)) -}}
 {{- /* An engine pings from its first request on. The server forgets an engine that waits longer than this time for its first
 request, an hour by default, and the engine never registers again. */ -}}
 {{- $args = append $args "--worker-registration-grace-seconds=604800" -}}
@@ -107,6 +107,16 @@ request, an hour by default, and the engine never registers again. */ -}}
         (dict "name" "NVIDIA_DRIVER_CAPABILITIES" "value" "compute,utility")) -}}
 {{- end -}}
 {{- include "lmcache-kserve.mergeEnv" (list $own (include "lmcache-kserve.backend.ask" (list . "l2Env") | fromYamlArray) .Values.lmcache.multiprocess.env) -}}
+{{- end }}
+
+{{/* Resources of the server. A sidecar that reads GPU memory uses the claims of the engine's GPUs. Output: JSON dict. */}}
+{{- define "lmcache-kserve.multiprocess.resources" -}}
+{{- $resources := deepCopy .Values.lmcache.multiprocess.resources -}}
+{{- $shares := and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.multiprocess.sharesGpu" .) -}}
+{{- if and $shares (include "lmcache-kserve.predictor.claimsGpus" .) (not $resources.claims) -}}
+  {{- $_ := set $resources "claims" .Values.predictor.resources.claims -}}
+{{- end -}}
+{{- toJson $resources -}}
 {{- end }}
 
 {{/* A probe of the server. It runs in the container, because the server's routes are on the loopback address only. */}}
@@ -170,7 +180,7 @@ livenessProbe:
   {{- include "lmcache-kserve.multiprocess.check" . | nindent 2 }}
   periodSeconds: 20
   failureThreshold: 6
-{{- with $mode.resources }}
+{{- with include "lmcache-kserve.multiprocess.resources" . | fromJson }}
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}

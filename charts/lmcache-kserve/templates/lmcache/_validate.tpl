@@ -59,7 +59,7 @@ lmcache.config.remote_url: is set through remoteBackend.type {{ .Values.remoteBa
 {{- if include "lmcache-kserve.lmcache.inProcess" . }}
 {{- $config := include "lmcache-kserve.lmcache.config" . | fromJson -}}
 {{- $size := get $config "max_local_cpu_size" | default 0 -}}
-{{- $workers := include "lmcache-kserve.predictor.tensorParallelSize" . | int -}}
+{{- $workers := include "lmcache-kserve.workers" . | int -}}
 {{- $limit := get .Values.predictor.resources.limits "memory" | default "" -}}
 {{- $bytes := include "lmcache-kserve.bytes" $limit | float64 -}}
 {{- if not (and (or (kindIs "float64" $size) (kindIs "int64" $size)) (gt (float64 $size) 0.0)) }}
@@ -118,6 +118,26 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- end }}
 {{- end }}
 
+{{/* Memory of a GPU that one process can hand to another without a common IPC namespace comes from cudaMalloc only. */}}
+{{- define "lmcache-kserve.validate.lmcache.multiprocess.ipc" -}}
+{{- $advice := "set lmcache.multiprocess.isolatedIpc to false" }}
+{{- if include "lmcache-kserve.multiprocess.daemonset" . }}
+{{- $advice = "use lmcache.multiprocess.hostSharedMemory, or transferMode engine_driven" }}
+{{- end }}
+{{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}
+{{- range $index, $argument := .Values.model.extraArgs }}
+{{- if eq "--enable-sleep-mode" (include "lmcache-kserve.arguments.name" $argument) }}
+model.extraArgs[{{ $index }}]: --enable-sleep-mode allocates GPU memory that isolated IPC cannot share; remove it, or {{ $advice }}
+{{- end }}
+{{- end }}
+{{- range $index, $variable := .Values.predictor.env }}
+{{- if and (regexMatch "^PYTORCH_(CUDA_|HIP_)?ALLOC_CONF$" $variable.name) (regexMatch "(?i)expandable_segments:true" (toString $variable.value)) }}
+predictor.env[{{ $index }}] ({{ $variable.name }}): isolated IPC cannot share expandable segments; remove it, or {{ $advice }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "lmcache-kserve.validate.lmcache.multiprocess" -}}
 {{- if include "lmcache-kserve.multiprocess" . }}
 {{- $mode := .Values.lmcache.multiprocess -}}
@@ -170,8 +190,12 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
 {{- if and (eq $mode.transferMode "lmcache_driven") (eq (int .Values.predictor.gpu.count) 0) }}
 {{ $at }}.transferMode: lmcache_driven reads GPU memory, but predictor.gpu.count is 0; use engine_driven
 {{- end }}
+{{- include "lmcache-kserve.validate.lmcache.multiprocess.ipc" . }}
 {{- if include "lmcache-kserve.multiprocess.sharesGpu" . }}
-{{- if not (hasPrefix "nvidia.com/" .Values.predictor.gpu.resourceName) }}
+{{- if and (include "lmcache-kserve.predictor.claimsGpus" .) (eq $mode.placement "daemonset") }}
+{{ $at }}.placement: a claim gives its GPUs to the replica's pod only, so a daemonset cannot read their memory; use sidecar or transferMode engine_driven
+{{- end }}
+{{- if not (or (hasPrefix "nvidia.com/" .Values.predictor.gpu.resourceName) (include "lmcache-kserve.predictor.claimsGpus" .)) }}
 {{ $at }}.transferMode: a server reads the memory of NVIDIA's GPUs only, not of {{ .Values.predictor.gpu.resourceName }}; use engine_driven
 {{- end }}
 {{- if and (eq $mode.placement "daemonset") (kindIs "bool" $mode.isolatedIpc) (not $mode.isolatedIpc) (not $mode.hostSharedMemory) }}

@@ -51,4 +51,11 @@ DOCUMENTED = (
         value="lmcache.multiprocess.hostSharedMemory",
         reason="the pods mount the node's /dev/shm; the namespace must admit that",
     ),
+    Documented(
+        policy="restricted-pod-security",
+        object=re.compile(r"InferenceService/.*"),
+        place=re.compile(r"hostNetwork: must not be true"),
+        value="predictor.hostNetwork",
+        reason="the pods use the node's network; the namespace must admit that",
+    ),
 )

@@ -13,7 +13,7 @@ remoteBackend.lmcacheServer.external.endpoint: names a server; set remoteBackend
 remoteBackend.lmcacheServer.external.endpoint: is required (host:port) when remoteBackend.lmcacheServer.deploy is false
 {{- end }}
 {{- /* Its protocol has 150 characters for a key, of which up to 85 are not the model's. */}}
-{{- if and (not .Values.model.storageUri) (gt (len .Values.model.id) 64) }}
+{{- if and (not (include "lmcache-kserve.predictor.fromStorage" .)) (gt (len .Values.model.id) 64) }}
 model.id: has {{ len .Values.model.id }} characters; lm:// keys have room for 64, use another backend or storageUri
 {{- end }}
 {{- end }}
