@@ -79,12 +79,7 @@ def resolve_environment(
     """
     environment: dict[str, str] = {}
     for source in container.get("envFrom", ()):
-        reference = source.get("configMapRef") or source.get("secretRef")
-        data = (
-            configuration.config_map(reference["name"])
-            if "configMapRef" in source
-            else configuration.secret(reference["name"])
-        )
+        data = _whole(source, configuration)
         environment |= {f"{source.get('prefix', '')}{key}": value for key, value in data.items()}
     for entry in container.get("env", ()):
         if "valueFrom" not in entry:
@@ -92,6 +87,19 @@ def resolve_environment(
         elif (value := _value_from(entry, container, configuration, fields)) is not None:
             environment[entry["name"]] = value
     return environment
+
+
+def _whole(source: Mapping[str, Any], configuration: Configuration) -> Mapping[str, str]:
+    """The data of the object that an entry of `envFrom` names; nothing where the object is missing and optional."""
+    kind, find = (
+        ("configMapRef", configuration.config_map) if "configMapRef" in source else ("secretRef", configuration.secret)
+    )
+    try:
+        return find(source[kind]["name"])
+    except HarnessError:
+        if source[kind].get("optional"):
+            return {}
+        raise
 
 
 def _value_from(

@@ -59,6 +59,13 @@ def test_env_from_takes_every_key_and_env_wins() -> None:
     assert environment == {"LEVEL": "DEBUG", "DB_password": "s3cret", "DB_user": "lm"}
 
 
+@pytest.mark.parametrize("kind", ["configMapRef", "secretRef"])
+def test_env_from_may_lead_nowhere_where_it_is_optional(kind: str) -> None:
+    assert resolve(envFrom=[{kind: {"name": "absent", "optional": True}}]) == {}
+    with pytest.raises(HarnessError, match="absent"):
+        resolve(envFrom=[{kind: {"name": "absent"}}])
+
+
 def test_an_optional_reference_may_lead_nowhere() -> None:
     missing = {"secretKeyRef": {"name": "absent", "key": "token", "optional": True}}
     assert resolve({"name": "TOKEN", "valueFrom": missing}) == {}
