@@ -105,7 +105,7 @@ def test_a_package_is_checked_as_the_folder_is(helm: Helm, tmp_path: Path, fault
         (["-f", "no/such.yaml"], "there is no values file no/such.yaml"),
         (["-f", REPOSITORY / "values/argocd/application.yaml"], "it holds a Kubernetes object of kind Application"),
         (["-f", REPOSITORY / "README.md"], "is not YAML"),
-        (["--kube-version", "1.31"], "--kube-version 1.31 is unknown"),
+        (["--kube-version", "1.29"], "--kube-version 1.29 is unknown"),
         (["--kserve-version", "0.14"], "use one of 0.15.2, 0.16.0"),
         (["--set-file", "model.id=/no/such"], "--set-file"),
         (["--chart", "/no/such"], "--chart /no/such is not a chart"),

@@ -21,7 +21,7 @@ from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.chart.manifests import Manifests, describe
 
 SCENARIOS = pytest.mark.parametrize("file", SCENARIO_FILES, ids=scenario_name)
-KUBERNETES_VERSIONS = schemas.KUBERNETES_VERSIONS[schemas.KUBERNETES_VERSIONS.index("1.32") :]
+KUBERNETES_VERSIONS = schemas.KUBERNETES_VERSIONS[schemas.KUBERNETES_VERSIONS.index("1.30") :]
 KSERVE_VERSIONS = schemas.KSERVE_VERSIONS[schemas.KSERVE_VERSIONS.index("0.16.0") :]
 ARGO_CD_APPLICATION = REPOSITORY / "values" / "argocd" / "application.yaml"
 
@@ -102,7 +102,7 @@ def test_the_argo_cd_application_renders_alike_every_time(helm: Helm) -> None:
     assert violations(first, source["valuesObject"]) == []
 
 
-@pytest.mark.parametrize("kubernetes", ["1.31.0", "1.30.5"])
+@pytest.mark.parametrize("kubernetes", ["1.29.0", "1.28.5"])
 def test_a_kubernetes_that_is_too_old_is_refused(helm: Helm, kubernetes: str) -> None:
     with pytest.raises(HelmError, match="incompatible with Kubernetes"):
         helm.template(CHART, release="llm", namespace="models", kube_version=kubernetes)

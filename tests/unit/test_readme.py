@@ -74,7 +74,7 @@ def test_the_tested_versions_are_those_of_the_chart_and_of_the_tests() -> None:
     assert lmcache == CHART["annotations"]["lmcache-kserve/tested-lmcache"]
     releases = [version.rpartition(".")[0] for version in schemas.KSERVE_VERSIONS]
     assert kserve == f"{releases[0]} to {releases[-1]}"
-    assert kubernetes == f"1.32 to {schemas.KUBERNETES_VERSIONS[-1]}"
+    assert kubernetes == f"1.30 to {schemas.KUBERNETES_VERSIONS[-1]}"
     assert helm == ", ".join(pin.version for pin in helm_binary.PINNED_HELM.values())
 
 
