@@ -12,8 +12,10 @@ FILES = CHART / "files"
 # A script that runs inside another program imports that program; what the program needs comes with it.
 HOSTS = {
     "mp_server.py": {"lmcache", "prometheus_client"},
-    "checked_connector.py": {"lmcache", "torch", "vllm"},
+    "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
+    "checked_mp_connector.py": {"lmcache", "unproven"},
     "checked_mooncake.py": {"lmcache"},
+    "unproven.py": {"packaging", "torch", "vllm", "yaml"},
 }
 
 

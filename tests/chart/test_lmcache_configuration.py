@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 import yaml
-from rendering import BACKENDS, Render, environment, lmcache_environment, lmcache_file, option, pod, remote_backend
+from rendering import (
+    BACKENDS,
+    CHART,
+    Render,
+    environment,
+    lmcache_environment,
+    lmcache_file,
+    option,
+    pod,
+    remote_backend,
+)
 
 # What LMCache reads from the environment alone; its file has no such keys.
 ENVIRONMENT_ONLY = {"config_file", "log_level", "track_usage", "use_experimental", "remote_url"}
@@ -96,7 +106,7 @@ def test_every_such_default_can_be_overridden(render: Render) -> None:
     assert connector(render, values)["kv_load_failure_policy"] == "fail"
 
 
-def test_a_failure_policy_can_be_left_out_for_a_vllm_that_has_none(render: Render) -> None:
+def test_a_failure_policy_can_be_left_to_vllm(render: Render) -> None:
     assert "kv_load_failure_policy" not in connector(render, {"lmcache": {"kvLoadFailurePolicy": ""}})
 
 
@@ -135,19 +145,48 @@ def test_the_connector_stores_and_loads(render: Render) -> None:
     assert connector(render, {"lmcache": {"kvRole": "kv_consumer"}})["kv_role"] == "kv_consumer"
 
 
-def test_the_connector_is_where_the_launcher_lets_vllm_import_it(render: Render) -> None:
-    manifests = render({"remoteBackend": {"type": "none"}})
-    module = connector(render, {"remoteBackend": {"type": "none"}})["kv_connector_module_path"]
-    assert f"{module}.py" in manifests.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+@pytest.mark.parametrize(("mode", "style"), [("in-process", "file"), ("in-process", "env"), ("multiprocess", "file")])
+def test_the_connector_and_what_it_needs_are_where_the_launcher_lets_vllm_import_them(
+    render: Render, mode: str, style: str
+) -> None:
+    values = styled(style, {"remoteBackend": {"type": "none"}, "lmcache": {"mode": mode}})
+    manifests = render(values)
+    module = connector(render, values)["kv_connector_module_path"]
+    files = manifests.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+    assert {f"{module}.py", "unproven.py", "unproven.yaml"} <= files.keys()
+    assert f"class {connector(render, values)['kv_connector']}(" in files[f"{module}.py"]
+    assert files["unproven.yaml"].strip() == (CHART / "files" / "unproven.yaml").read_text(encoding="utf-8").strip()
     assert pod(manifests).container["command"][:3] == ["python3", "/etc/lmcache-kserve/launcher.py", "--"]
     mounts = {mount["mountPath"]: mount["name"] for mount in pod(manifests).container["volumeMounts"]}
     assert mounts["/etc/lmcache-kserve"] == "scripts"
 
 
-def test_without_a_policy_for_load_failures_it_is_the_connector_that_every_vllm_has(render: Render) -> None:
-    values = {"lmcache": {"kvLoadFailurePolicy": ""}, "remoteBackend": {"type": "none"}}
-    assert connector(render, values) == {"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}
-    assert "launcher.py" not in str(pod(render(values)).container["command"])
+def test_without_a_policy_for_load_failures_the_connector_still_refuses_what_may_be_wrong(render: Render) -> None:
+    found = connector(render, {"lmcache": {"kvLoadFailurePolicy": ""}})
+    assert found["kv_connector"] == "CheckedLMCacheConnector"
+
+
+ALLOWED = {"lmcache-kserve.allow_unproven": True}
+
+
+@pytest.mark.parametrize("mode", ["in-process", "multiprocess"])
+def test_only_the_user_overrides_what_is_not_known_to_be_right(render: Render, mode: str) -> None:
+    def extra(**lmcache: Any) -> dict[str, Any]:
+        given: dict[str, Any] = connector(render, {"lmcache": {"mode": mode, **lmcache}}).get(
+            "kv_connector_extra_config", {}
+        )
+        return given
+
+    assert not ALLOWED.keys() & extra().keys()
+    assert extra(allowUnproven=True).items() >= ALLOWED.items()
+    both = extra(allowUnproven=True, kvTransferConfig={"kv_connector_extra_config": {"a": 1}})
+    assert both.items() >= (ALLOWED | {"a": 1}).items()
+
+
+def test_chunks_travel_unchanged_unless_told_otherwise(render: Render) -> None:
+    # LMCache/LMCache#717: answers get worse with cachegen, which loses what it compresses away.
+    values = remote_backend("redis")
+    assert lmcache_file(render(values))["remote_serde"] == "naive"
 
 
 def test_the_connector_takes_further_keys(render: Render) -> None:

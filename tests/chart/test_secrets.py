@@ -54,10 +54,9 @@ def test_with_credentials_the_launcher_wraps_the_server(render: Render, backend:
 
 
 @RESP
-def test_without_credentials_there_is_no_launcher(render: Render, backend: str) -> None:
-    # The launcher has one more task, the connector that a failure policy needs.
-    manifests = render(remote_backend(backend, auth={"enabled": False}) | {"lmcache": {"kvLoadFailurePolicy": ""}})
-    assert "launcher" not in " ".join(pod(manifests).command_line)
+def test_without_credentials_the_launcher_has_none_to_hide(render: Render, backend: str) -> None:
+    manifests = render(remote_backend(backend, auth={"enabled": False}))
+    assert "LAUNCHER_REDACT" not in environment(pod(manifests).container)
     assert lmcache_file(manifests)["remote_url"].startswith("redis://")
     assert not [name for name in environment(pod(manifests).container) if name.startswith("REMOTE_BACKEND_")]
     assert manifests.of_kind("Secret") == []

@@ -43,14 +43,14 @@ def demo(tmp_path: Path) -> Demo:
 
 @pytest.fixture
 def edited_chart(tmp_path: Path) -> Callable[[str, str, str], Path]:
-    """A copy of the chart in which one text of one template is replaced."""
+    """A copy of the chart in which one text of one file is replaced."""
 
-    def edit(template: str, old: str, new: str) -> Path:
+    def edit(path: str, old: str, new: str) -> Path:
         chart = tmp_path / "chart"
         shutil.copytree(resources.chart_path(), chart)
-        file = chart / "templates" / template
+        file = chart / path
         text = file.read_text()
-        assert text.count(old) == 1, f"{template} has {old!r} {text.count(old)} times"
+        assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
         file.write_text(text.replace(old, new))
         return chart
 

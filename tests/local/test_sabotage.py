@@ -12,7 +12,7 @@ QUICK = ("--pairs", "3", "--no-baseline")
 
 
 def test_a_missing_hash_seed_is_named(demo: Demo, edited_chart: Callable[[str, str, str], Path]) -> None:
-    chart = edited_chart("inference/_predictor.tpl", "- name: PYTHONHASHSEED\n", "- name: SOMETHING_ELSE\n")
+    chart = edited_chart("templates/inference/_predictor.tpl", "- name: PYTHONHASHSEED\n", "- name: SOMETHING_ELSE\n")
     outcome = demo(*QUICK, "--chart", str(chart))
     assert outcome.code != 0
     assert "PYTHONHASHSEED" in outcome.output
@@ -20,7 +20,7 @@ def test_a_missing_hash_seed_is_named(demo: Demo, edited_chart: Callable[[str, s
 
 
 def test_a_missing_connector_is_named(demo: Demo, edited_chart: Callable[[str, str, str], Path]) -> None:
-    chart = edited_chart("inference/_predictor.tpl", '"--kv-transfer-config"', '"--seed=1"')
+    chart = edited_chart("templates/inference/_predictor.tpl", '"--kv-transfer-config"', '"--seed=1"')
     outcome = demo(*QUICK, "--chart", str(chart))
     assert outcome.code == 1
     assert not outcome.check("cross-replica-hit")["passed"]

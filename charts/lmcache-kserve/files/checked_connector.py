@@ -1,4 +1,7 @@
-"""LMCache's connector of mode in-process, which does not store what was computed on a chunk that could not be loaded.
+"""LMCache's connector of mode in-process, for which a wrong answer is worse than a slow one.
+
+It keeps away from a KV cache that LMCache is not known to read right (unproven.py). It does not store what was computed
+on a chunk that could not be loaded.
 
 A chunk that was found may be gone when it is loaded: evicted meanwhile, or its backend is cut off. vLLM has begun to
 compute what follows by then, throws the result away and computes it again (`kv_load_failure_policy`). LMCache 0.5.6
@@ -14,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+from unproven import Guarded
 from vllm.distributed.kv_transfer.kv_connector.v1.lmcache_connector import LMCacheConnectorV1
 from vllm.distributed.parallel_state import get_tp_group
 
@@ -24,8 +28,10 @@ if TYPE_CHECKING:
     from vllm.forward_context import ForwardContext
 
 
-class CheckedLMCacheConnector(LMCacheConnectorV1):
-    """One worker's connector; the scheduler's has nothing to check."""
+class CheckedLMCacheConnector(Guarded, LMCacheConnectorV1):
+    """One worker's connector; the scheduler's has no loads to check."""
+
+    mode = "in-process"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - vLLM's releases pass different arguments, and all go on unread
         """Take what vLLM's connector takes."""

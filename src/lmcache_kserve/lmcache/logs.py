@@ -18,6 +18,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(
     r"LMCache initialized for role \S+ with version (?P<lmcache>[^\s,]+), vllm version (?P<vllm>[^\s,]+)"
 )
+# Source: the chart's files/unproven.py.
+_REFUSAL = re.compile(r"LMCache is off: (?P<reason>.+?)\. Requests are answered without LMCache")
 
 
 class Event(Enum):
@@ -217,6 +219,12 @@ def started_versions(lines: Iterable[LogLine]) -> dict[str, str]:
         if match := _STARTED.search(line.text):
             return match.groupdict()
     return {}
+
+
+def refusal(text: str) -> str | None:
+    """Why an engine serves without LMCache, where a line of the chart's connector says so."""
+    match = _REFUSAL.search(text)
+    return match["reason"] if match else None
 
 
 def plain(text: str) -> str:

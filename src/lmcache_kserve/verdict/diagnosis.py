@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmcache_kserve.evidence import Evidence, full_chunk_tokens
-from lmcache_kserve.lmcache.logs import RequestLog
+from lmcache_kserve.lmcache.logs import RequestLog, refusal
 from lmcache_kserve.target import LogLine
 
 _REFUSED = re.compile(
@@ -86,6 +86,17 @@ def engine_died(evidence: Evidence) -> str | None:
     return None
 
 
+def switched_off(evidence: Evidence) -> str | None:
+    """The chart's connector keeps LMCache away from a KV cache that LMCache is not known to read right."""
+    for replica, line in _lines(evidence):
+        if reason := refusal(line.text):
+            return (
+                f"{replica} serves without LMCache, because answers might be wrong: {reason}; use other releases or "
+                "another lmcache.mode (docs/correctness.md), or set lmcache.allowUnproven to true if you have proved it"
+            )
+    return None
+
+
 def not_started(evidence: Evidence) -> str | None:
     """LMCache could not start beside vLLM."""
     for replica, line in _lines(evidence):
@@ -159,7 +170,7 @@ def nothing_logged(evidence: Evidence) -> str | None:
     """LMCache's logs name no request, or no stored chunk."""
     logs = [pair.cold.log for pair in evidence.measured]
     read = [log for log in logs if isinstance(log, RequestLog)]
-    if not read or any(log.stored_tokens for log in read):
+    if not read or any(log.stored_tokens for log in read) or switched_off(evidence):
         return None
     if not any(log.lookup for log in read):
         return (
@@ -172,7 +183,7 @@ def nothing_logged(evidence: Evidence) -> str | None:
     )
 
 
-BACKEND = (engine_died, not_started, server_lost, refused, slow)
+BACKEND = (engine_died, switched_off, not_started, server_lost, refused, slow)
 """Causes that lie between a replica and what it caches with, most certain first."""
 
 

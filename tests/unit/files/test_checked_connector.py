@@ -1,14 +1,12 @@
 """The connector of mode in-process: which saves it forbids. What it calls of vLLM and torch is stood in for."""
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rendering import CHART
+from fake_vllm import Role, connector_script, vllm_config
 
 BLOCK = 4
 
@@ -46,45 +44,10 @@ class Request:
         return SimpleNamespace(can_load=True) if self.loads else None
 
 
-class LMCacheConnectorV1:
-    """vLLM's side of it; `failing` are the blocks that the next load does not fill."""
-
-    def __init__(self) -> None:
-        self._vllm_config = SimpleNamespace(cache_config=SimpleNamespace(block_size=BLOCK))
-        self.failing: set[int] = set()
-        self.metadata = SimpleNamespace(requests=[])
-
-    def start_load_kv(self, _context: object, **_: object) -> None:
-        """Load."""
-
-    def get_block_ids_with_load_errors(self) -> set[int]:
-        failed, self.failing = self.failing, set()
-        return failed
-
-    def get_finished(self, finished: set[str]) -> tuple[set[str], None]:
-        return finished, None
-
-    def _get_connector_metadata(self) -> SimpleNamespace:
-        return self.metadata
-
-
 @pytest.fixture
 def connector(monkeypatch: pytest.MonkeyPatch) -> Any:
-    modules: dict[str, dict[str, Any]] = {
-        "torch": {},
-        "vllm.distributed.kv_transfer.kv_connector.v1.lmcache_connector": {"LMCacheConnectorV1": LMCacheConnectorV1},
-        "vllm.distributed.parallel_state": {"get_tp_group": lambda: SimpleNamespace(world_size=1)},
-    }
-    for name, content in modules.items():
-        module = ModuleType(name)
-        module.__dict__.update(content)
-        monkeypatch.setitem(sys.modules, name, module)
-    spec = importlib.util.spec_from_file_location("checked_connector", CHART / "files" / "checked_connector.py")
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.CheckedLMCacheConnector()
+    script = connector_script("checked_connector", monkeypatch)
+    return script.CheckedLMCacheConnector(vllm_config(block_size=BLOCK), Role.WORKER)
 
 
 def step(connector: Any, *requests: Request, failing: Sequence[int] = ()) -> list[bool]:

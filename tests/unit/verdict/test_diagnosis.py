@@ -194,3 +194,28 @@ def test_an_engine_that_the_experiment_killed_is_no_cause() -> None:
     seen = replace(evidence(), logs=(log("predictor-1", *lines, at=210),))
 
     assert causes(seen) == ""
+
+
+LMCACHE_OFF = (
+    "ERROR [unproven.py] LMCache is off: LMCache mixes up keys (https://github.com/LMCache/LMCache/issues/1). This is "
+    "LMCache 0.5.6. Requests are answered without LMCache; lmcache.allowUnproven true uses it all the same."
+)
+
+
+@pytest.mark.parametrize("check", ["cross-replica-hit", "restart-hit", "backend-grew", "external-hits-metric", "ttft"])
+def test_a_refusal_of_the_connector_is_named_with_its_thread_and_its_override(check: str) -> None:
+    seen = replace(evidence(), logs=(log("predictor-0"), log("predictor-1", LMCACHE_OFF)))
+
+    named = causes(seen, check)
+    assert "predictor-1 serves without LMCache" in named
+    assert "mixes up keys (https://github.com/LMCache/LMCache/issues/1). This is LMCache 0.5.6" in named
+    assert "lmcache.allowUnproven" in named
+
+
+def test_a_refusal_is_no_matter_of_log_levels() -> None:
+    good = evidence()
+    silent = tuple(replace(one, cold=replace(one.cold, log=RequestLog()), warm=one.warm) for one in good.pairs)
+    off = replace(good, pairs=silent, logs=(log("predictor-0", LMCACHE_OFF),))
+
+    assert "lmcache.logLevel" in causes(replace(good, pairs=silent))
+    assert "lmcache.logLevel" not in causes(off)

@@ -17,9 +17,9 @@ def of_pods(settings: Settings) -> list[str]:
 
 
 def of_sharing(settings: Settings) -> list[str]:
-    """How the two causes of a chunk that is not found are told apart: LMCache's warnings and the hash seeds."""
+    """How the causes of a chunk that is not found are told apart: LMCache's warnings or refusal, and the hash seeds."""
     return [
-        _hint(settings, "logs", "-c kserve-container --prefix --tail=-1 | grep -E 'LMCache (WARNING|ERROR)'"),
+        _hint(settings, "logs", "-c kserve-container --prefix --tail=-1 | grep -E 'LMCache (WARNING|ERROR|is off)'"),
         _hint(settings, "get pods", f"-o jsonpath='{_SEEDS}'"),
     ]
 

@@ -34,10 +34,9 @@ InferenceService wins.
 {{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.ask" (list . "credentials") }}{{ end -}}
 {{- end }}
 
-{{/* Whether files/launcher.py starts the server. Output: "true" or nothing. */}}
+{{/* Whether files/launcher.py starts the server: it hides passwords, and lets vLLM import the connector. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.predictor.launched" -}}
-{{- $credentials := include "lmcache-kserve.predictor.credentials" . -}}
-{{- if or $credentials (include "lmcache-kserve.lmcache.checked" .) (include "lmcache-kserve.lmcache.backendModule" .) }}true{{ end -}}
+{{- if .Values.lmcache.enabled }}true{{ end -}}
 {{- end }}
 
 {{/* The server's command, with the launcher in front where the server needs the launcher. Output: JSON list. */}}

@@ -1,6 +1,6 @@
 {{/*
-Scripts that run in the release's pods: the launcher and the connectors of mode in-process, the wait for the backend, and
-LMCache's server of mode multiprocess.
+Scripts that run in the release's pods: the launcher and the connectors, the wait for the backend, and LMCache's server of mode
+multiprocess.
 */}}
 
 {{/* Name of the ConfigMap that holds the scripts. */}}
@@ -36,15 +36,24 @@ true
 {{- end -}}
 {{- end }}
 
+{{/* The chart's connector between vLLM and LMCache. Output: the file's name without .py. */}}
+{{- define "lmcache-kserve.scripts.connector" -}}
+{{ ternary "checked_mp_connector" "checked_connector" (eq .Values.lmcache.mode "multiprocess") }}
+{{- end }}
+
 {{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when the release needs no script. */}}
 {{- define "lmcache-kserve.scripts.data" -}}
 {{- if include "lmcache-kserve.predictor.launched" . }}
 launcher.py: |
   {{- .Files.Get "files/launcher.py" | nindent 2 }}
 {{- end }}
-{{- if include "lmcache-kserve.lmcache.checked" . }}
-checked_connector.py: |
-  {{- .Files.Get "files/checked_connector.py" | nindent 2 }}
+{{- if .Values.lmcache.enabled }}
+{{ include "lmcache-kserve.scripts.connector" . }}.py: |
+  {{- .Files.Get (printf "files/%s.py" (include "lmcache-kserve.scripts.connector" .)) | nindent 2 }}
+unproven.py: |
+  {{- .Files.Get "files/unproven.py" | nindent 2 }}
+unproven.yaml: |
+  {{- .Files.Get "files/unproven.yaml" | nindent 2 }}
 {{- end }}
 {{- with include "lmcache-kserve.lmcache.backendModule" . }}
 {{ . }}.py: |

@@ -94,9 +94,12 @@ Output: "true" or nothing.
 /etc/lmcache
 {{- end }}
 
-{{/* Value of `--kv-transfer-config`. Output: JSON dict. */}}
+{{/* Value of `--kv-transfer-config`. files/unproven.py reads the key of lmcache.allowUnproven. Output: JSON dict. */}}
 {{- define "lmcache-kserve.lmcache.kvTransferConfig" -}}
 {{- $own := include (printf "lmcache-kserve.lmcache.%s.kvTransferConfig" .Values.lmcache.mode) . | fromYaml -}}
+{{- if .Values.lmcache.allowUnproven -}}
+  {{- $own = mergeOverwrite $own (dict "kv_connector_extra_config" (dict "lmcache-kserve.allow_unproven" true)) -}}
+{{- end -}}
 {{- mergeOverwrite $own (deepCopy .Values.lmcache.kvTransferConfig) | include "lmcache-kserve.withoutNulls" -}}
 {{- end }}
 

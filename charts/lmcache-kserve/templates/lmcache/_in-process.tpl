@@ -20,27 +20,20 @@ extra_config:
 {{- end }}
 {{- end }}
 
-{{/*
-Whether the connector is files/checked_connector.py. LMCache's own connector stores wrong chunks when vLLM computes again what
-it could not load. Output: "true" or nothing.
-*/}}
-{{- define "lmcache-kserve.lmcache.checked" -}}
-{{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.kvLoadFailurePolicy }}true{{ end -}}
-{{- end }}
-
 {{/* Connector to the backend that the chart brings, in files/. Output: the file's name without .py, or nothing. */}}
 {{- define "lmcache-kserve.lmcache.backendModule" -}}
 {{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.ask" (list . "module") }}{{ end -}}
 {{- end }}
 
-{{/* Output: YAML dict. */}}
+{{/*
+Value of `--kv-transfer-config`. The connector is files/checked_connector.py, because LMCache's own connector stores wrong chunks
+when vLLM computes again what it could not load. Output: YAML dict.
+*/}}
 {{- define "lmcache-kserve.lmcache.in-process.kvTransferConfig" -}}
-{{- if include "lmcache-kserve.lmcache.checked" . }}
 kv_connector: CheckedLMCacheConnector
 kv_connector_module_path: checked_connector
-kv_load_failure_policy: {{ .Values.lmcache.kvLoadFailurePolicy }}
-{{- else }}
-kv_connector: LMCacheConnectorV1
-{{- end }}
 kv_role: {{ .Values.lmcache.kvRole }}
+{{- with .Values.lmcache.kvLoadFailurePolicy }}
+kv_load_failure_policy: {{ . }}
+{{- end }}
 {{- end }}

@@ -50,12 +50,11 @@ each node. files/mp_server.py runs the server.
 {{- if and (include "lmcache-kserve.multiprocess.daemonset" .) .Values.lmcache.multiprocess.hostSharedMemory }}true{{ end -}}
 {{- end }}
 
-{{/* Value of `--kv-transfer-config`. Output: YAML dict. */}}
+{{/* Value of `--kv-transfer-config`. The connector is files/checked_mp_connector.py around LMCache's own. Output: YAML dict. */}}
 {{- define "lmcache-kserve.lmcache.multiprocess.kvTransferConfig" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
-kv_connector: LMCacheMPConnector
-# vLLM's own class of this name is older than the server.
-kv_connector_module_path: lmcache.integration.vllm.lmcache_mp_connector
+kv_connector: CheckedLMCacheMPConnector
+kv_connector_module_path: checked_mp_connector
 kv_role: {{ .Values.lmcache.kvRole }}
 {{- with .Values.lmcache.kvLoadFailurePolicy }}
 kv_load_failure_policy: {{ . }}
