@@ -87,6 +87,21 @@ def test_every_default_that_keeps_a_cache_correct_is_set(render: Render, style: 
     assert connector(render)["kv_load_failure_policy"] == "recompute"
 
 
+@pytest.mark.parametrize(
+    ("lmcache", "runner"),
+    [
+        pytest.param({}, "0", id="in-process"),
+        pytest.param({"kvLoadFailurePolicy": "fail"}, None, id="a failed load fails its request"),
+        pytest.param({"mode": "multiprocess"}, None, id="loads come before the request runs"),
+    ],
+)
+def test_a_failed_load_is_computed_again_by_the_model_runner_that_can(
+    render: Render, lmcache: dict[str, Any], runner: str | None
+) -> None:
+    variables = environment(pod(render({"lmcache": lmcache})).container)
+    assert variables.get("VLLM_USE_V2_MODEL_RUNNER") == runner
+
+
 def test_every_such_default_can_be_overridden(render: Render) -> None:
     values = {
         "lmcache": {

@@ -113,6 +113,11 @@ can set. Output: YAML list.
   value: {{ .Values.lmcache.logLevel | quote }}
 - name: LMCACHE_TRACK_USAGE
   value: {{ .Values.lmcache.trackUsage | quote }}
+{{- if and (include "lmcache-kserve.lmcache.inProcess" .) (eq .Values.lmcache.kvLoadFailurePolicy "recompute") }}
+# On GPUs, vLLM's second model runner answers wrong when it computes again what could not be loaded (vllm-project/vllm#49250).
+- name: VLLM_USE_V2_MODEL_RUNNER
+  value: "0"
+{{- end }}
 {{- if include "lmcache-kserve.lmcache.configMap" . }}
 - name: LMCACHE_CONFIG_FILE
   value: {{ include "lmcache-kserve.lmcache.configMap.path" . }}/lmcache_config.yaml
