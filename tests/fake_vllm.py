@@ -62,6 +62,8 @@ class Base:
         """Nothing to hear."""
 
     def set_xfer_handshake_metadata_pp_aware(self, metadata: dict[tuple[int, int], HandshakeMetadata]) -> None:
+        if any(stage for stage, _ in metadata):
+            raise ValueError("this connector knows no pipelines")
         self.set_xfer_handshake_metadata({rank: told for (_, rank), told in metadata.items()})
 
     def request_finished(self, _request: object, _block_ids: list[int]) -> tuple[bool, None]:

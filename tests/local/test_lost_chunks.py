@@ -4,15 +4,10 @@ Redis evicts keys one by one, and a chunk is two. Where one of them has gone, LM
 it; where the chunks after it have gone too, vLLM computes them, on nothing, before it computes everything again.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import redis
+from local_release import running
 
-from lmcache_kserve.chart.render import NAMESPACE, Renderer
-from lmcache_kserve.commands.local_run import run_folder
-from lmcache_kserve.engine.find import ensure_engine, make_test_model
 from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.experiment.measurement import Measurement
@@ -30,33 +25,7 @@ CONTENT = b"kv_bytes"
 
 FIRST_WORKER = b"@0@"
 
-
-def quiet(stage: str, done: int, total: int, note: str = "") -> None:
-    """Progress of what takes seconds."""
-
-
 LMCACHES_OWN = ("kv_connector=LMCacheConnectorV1", "kv_connector_module_path=null")
-
-
-@contextmanager
-def running(*settings: str) -> Iterator[LocalTarget]:
-    """Two replicas and a Redis."""
-    engine = ensure_engine(quiet)
-    model = make_test_model(engine, quiet)
-    renderer = Renderer.for_demo(chart=None, values_files=[], settings=("remoteBackend.type=redis", *settings))
-    with (
-        run_folder() as folder,
-        LocalTarget(
-            manifests=renderer.release(f"model.id={model}"),
-            namespace=NAMESPACE,
-            directory=folder,
-            engine=engine,
-            chart_versions=renderer.versions(),
-            given_secrets={},
-        ) as target,
-    ):
-        target.start()
-        yield target
 
 
 def redis_of(target: LocalTarget) -> "redis.Redis":

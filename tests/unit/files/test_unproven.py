@@ -169,7 +169,7 @@ def test_a_worker_whose_scheduler_did_not_hear_answers_nothing_wrong(monkeypatch
     ids=["packed", "recurrent", "draft"],
 )
 def test_the_user_can_override_every_row(monkeypatch: pytest.MonkeyPatch, engine: dict[str, Any]) -> None:
-    override = {"lmcache-kserve.allow_unproven": True}
+    override: dict[str, Any] = {"lmcache-kserve.allow_unproven": True}
     assert not Engine(monkeypatch, **engine, **override).refused
     assert Engine(monkeypatch, **engine).refused
 
