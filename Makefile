@@ -41,6 +41,10 @@ matrix: $(UV) ## Write the tables of what was proven, of the checks, and of the 
 	$(RUN) scripts/checks.py
 	$(RUN) scripts/engines_page.py
 
+.PHONY: compatibility
+compatibility: $(UV) ## Write the chart's table of images and their releases, from engines/engines.yaml
+	$(RUN) scripts/compatibility.py
+
 .PHONY: test
 test: $(UV) ## Unit and chart tests
 	$(RUN) pytest -n 2 --dist worksteal
@@ -48,6 +52,10 @@ test: $(UV) ## Unit and chart tests
 .PHONY: test-local
 test-local: $(UV) ## The proof with the real engine, for each way to configure the cache
 	$(RUN) pytest tests/local $(PYTEST_ARGS)
+
+.PHONY: test-engines
+test-engines: $(UV) ## What the chart renders, put to the parsers of each engine's own releases
+	$(RUN) pytest tests/engines $(PYTEST_ARGS)
 
 .PHONY: cluster
 cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs docker, kind and kubectl

@@ -161,6 +161,11 @@ def test_the_deployment_mode_is_spelt_as_the_kserve_release_spells_it(
     assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == spelling
 
 
+@pytest.mark.parametrize("version", ["0.15", "0.15.1", "0.15.2"])
+def test_the_oldest_kserve_is_the_first_whose_webhook_admits_the_chart(render: Render, version: str) -> None:
+    assert render({"kserve": {"version": version}}, kserve_version="0.15.2")
+
+
 def test_fixed_replicas_have_no_autoscaler(render: Render) -> None:
     service = render({"predictor": {"replicas": 3}}).one("InferenceService")
     assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "none"

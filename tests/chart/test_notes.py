@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from rendering import BACKENDS, EVERYTHING, PASSWORD, Render, remote_backend
+import yaml
+from rendering import BACKENDS, CHART, EVERYTHING, PASSWORD, Render, remote_backend
 
 Notes = Callable[[Mapping[str, Any]], str]
+ANNOTATIONS = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
+LMCACHE, VLLM = (ANNOTATIONS[f"lmcache-kserve/tested-{name}"] for name in ("lmcache", "vllm"))
 
 
 @pytest.mark.parametrize("backend", [*BACKENDS, "redis-sentinel"])
@@ -82,6 +85,64 @@ def test_notes_say_that_the_release_of_lmcache_is_a_guess(
     notes: Notes, values: dict[str, Any], *, warned: bool
 ) -> None:
     assert ("set lmcache.version" in notes(values)) is warned
+
+
+UNKNOWN = {"repository": "example.com/vllm", "tag": "1"}
+
+
+@pytest.mark.parametrize(
+    ("values", "guessed", "options"),
+    [
+        (
+            {"runtime": {"image": UNKNOWN}},
+            f"LMCache {LMCACHE} with vLLM {VLLM}",
+            "lmcache.version and runtime.vllmVersion",
+        ),
+        (
+            {"runtime": {"image": UNKNOWN}, "lmcache": {"version": "0.5.1"}},
+            f"vLLM {VLLM}",
+            "runtime.vllmVersion",
+        ),
+        ({"runtime": {"image": UNKNOWN, "vllmVersion": "0.24.0"}}, f"LMCache {LMCACHE}", "lmcache.version"),
+        (
+            {"runtime": {"image": {"repository": "lmcache/vllm-openai", "tag": "v0.5.5"}}},
+            f"vLLM {VLLM}",
+            "runtime.vllmVersion",
+        ),
+    ],
+    ids=["both", "vLLM", "LMCache", "vLLM of LMCache's image"],
+)
+def test_an_unknown_image_counts_as_the_newest_proven_pair(
+    notes: Notes, values: dict[str, Any], guessed: str, options: str
+) -> None:
+    text = notes(values)
+    assert f"newest pair that was proven: {guessed}. If the image has other releases, set {options}." in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"runtime": {"image": UNKNOWN, "vllmVersion": "0.24.0"}, "lmcache": {"version": "0.5.1"}},
+        {"runtime": {"image": UNKNOWN}, "lmcache": {"enabled": False}, "remoteBackend": {"type": "none"}},
+    ],
+    ids=["known", "stated", "no LMCache"],
+)
+def test_notes_guess_nothing_that_is_known_or_not_needed(notes: Notes, values: dict[str, Any]) -> None:
+    assert "newest pair" not in notes(values)
+
+
+@pytest.mark.parametrize(
+    ("image", "warned"),
+    [({}, False), (UNKNOWN, True), ({"repository": "lmcache/vllm-openai", "tag": "v0.5.1"}, False)],
+    ids=["the predictor's", "unknown", "known"],
+)
+def test_notes_say_that_the_release_of_the_server_is_a_guess(
+    notes: Notes, image: dict[str, Any], *, warned: bool
+) -> None:
+    text = notes({"lmcache": {"mode": "multiprocess", "multiprocess": {"image": image}}})
+    assert ("(lmcache.multiprocess.image)" in text) is warned
+    assert ("counts as the predictor's, 0.5.1" in text) is warned
 
 
 def test_notes_say_how_a_request_names_its_adapter(notes: Notes) -> None:

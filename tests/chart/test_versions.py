@@ -8,7 +8,7 @@ from rendering import CHART, Render, remote_backend
 
 from lmcache_kserve.chart.helm import Helm, HelmError
 
-COMPATIBILITY = yaml.safe_load((CHART / "files" / "compatibility.yaml").read_text(encoding="utf-8"))
+DATA = yaml.safe_load((CHART / "files" / "compatibility.yaml").read_text(encoding="utf-8"))
 ANNOTATIONS = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["annotations"]
 SERVERS = ("huggingfaceserver", "vllm")
 KSERVE = "docker.io/kserve/huggingfaceserver"
@@ -73,7 +73,7 @@ def test_pods_share_memory_without_isolated_ipc_where_lmcache_lacks_it(render: R
         (KSERVE, "v0.15.2-gpu", "0.2.1"),
         (KSERVE, "v0.16.0-gpu", "0.3.0"),
         ("mirror.example.com:5000/kserve/huggingfaceserver", "v0.17.1-gpu", "0.3.9"),
-        ("kserve/huggingfaceserver", "0.17.0", "0.3.9"),
+        ("kserve/huggingfaceserver", "0.17.0-gpu", "0.3.9"),
         (LMCACHE, "v0.3.9post2", "0.3.9"),
     ],
 )
@@ -92,6 +92,7 @@ def test_an_image_whose_lmcache_cannot_work_is_refused_by_its_tag(
     [
         (KSERVE, "v0.18.1-gpu", "0.4.2"),
         (KSERVE, "v0.19-gpu", "0.4.4"),
+        (KSERVE, "v0.20.0-rc1-gpu", "0.5.1"),
         (KSERVE, "v0.20.0-gpu", "0.5.1"),
         (KSERVE, "v0.21.0-gpu", "0.5.1"),
         (LMCACHE, "v0.4.4", "0.4.4"),
@@ -116,14 +117,106 @@ def test_an_image_that_does_not_tell_counts_as_the_tested_release(render: Render
 
 
 def test_a_stated_release_wins_over_the_tag(render: Render) -> None:
-    stated = {"lmcache": {**ARC["lmcache"], "version": "0.5.6"}}
-    assert render({**image(KSERVE, "v0.18.1-gpu"), **stated})
+    for tag in ("v0.20.0-gpu", "v0.20.0", "v0.19.0-gpu"):
+        assert render({**image(KSERVE, tag), "lmcache": {**ARC["lmcache"], "version": "0.5.6"}})
+    older = image(KSERVE, "v0.18.1-gpu")["runtime"]["image"]
+    assert render(
+        {"runtime": {"image": older, "vllmVersion": "0.24.0"}, "lmcache": {**multiprocess(), "version": "0.5.1"}}
+    )
+
+
+def test_a_stated_release_does_not_mend_an_image_that_has_it(helm: Helm) -> None:
+    message = refusal(helm, {**image(KSERVE, "v0.19.0-gpu"), "lmcache": {"version": "0.4.4"}})
+    assert "runtime.image.tag: v0.19.0-gpu has LMCache 0.4.4 for CUDA 12 beside CUDA 13" in message
+    assert "use v0.20.0-gpu" in message
+
+
+@pytest.mark.parametrize("tag", ["v0.20.0", "v0.15.1", "0.21.0", "latest", "v0.20.0-gpu-arm"])
+def test_an_image_of_kserve_for_cpus_has_no_lmcache(helm: Helm, render: Render, tag: str) -> None:
+    message = refusal(helm, image(KSERVE, tag))
+    assert f"runtime.image.tag: {tag} is KServe's image for CPUs, which has no LMCache; use v0.20.0-gpu" in message
+    assert "1 problem " in message
+    assert render({**image(KSERVE, tag), "lmcache": {"enabled": False}, "remoteBackend": {"type": "none"}})
+
+
+SERVER_OF_ITS_OWN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "too old": ("v0.4.7", {}, "lmcache.multiprocess.image.tag: the server needs LMCache 0.5.0 or newer"),
+    "no isolated IPC": (
+        "v0.5.4",
+        {"placement": "daemonset"},
+        "lmcache.multiprocess.isolatedIpc: true needs LMCache 0.5.5",
+    ),
+    "no ARC": (
+        "v0.5.5",
+        {"l1": {"evictionPolicy": "ARC"}},
+        "lmcache.multiprocess.l1.evictionPolicy: ARC needs LMCache 0.5.6",
+    ),
+}
+"""An image of the server by its tag, further values of the mode, and what is refused."""
+
+
+@pytest.mark.parametrize("case", SERVER_OF_ITS_OWN)
+def test_the_servers_options_follow_the_servers_own_image(helm: Helm, render: Render, case: str) -> None:
+    tag, mode, sentence = SERVER_OF_ITS_OWN[case]
+    vllm = {"runtime": {"server": "vllm"}}
+    own = {"repository": LMCACHE, "tag": tag}
+    message = refusal(helm, {**vllm, "lmcache": multiprocess(image=own, **mode)})
+    assert sentence in message
+    assert f"but lmcache.multiprocess.image.tag {tag} has {tag[1:]};" in message
+    assert "1 problem " in message
+    assert render({**vllm, "lmcache": multiprocess(**mode)})
+
+
+def test_a_newer_server_does_not_mend_an_older_engine(helm: Helm, render: Render) -> None:
+    newest = {"repository": LMCACHE, "tag": "v0.5.6"}
+    message = refusal(helm, {"lmcache": multiprocess(placement="daemonset", image=newest)})
+    assert (
+        "isolatedIpc: true needs LMCache 0.5.5 or newer, but the image of runtime.server huggingfaceserver" in message
+    )
+    assert render({"lmcache": multiprocess(image=newest, l1={"evictionPolicy": "ARC"})})
+
+
+def test_a_server_whose_image_does_not_tell_counts_as_the_predictors(helm: Helm) -> None:
+    unknown = {"repository": "example.com/lmcache", "tag": "1"}
+    values = {"lmcache": {"version": "0.5.5", **multiprocess(image=unknown, l1={"evictionPolicy": "ARC"})}}
+    assert "ARC needs LMCache 0.5.6 or newer, but lmcache.version is 0.5.5;" in refusal(helm, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"runtime": {"vllmVersion": "0.19.0"}, "lmcache": multiprocess()},
+            "lmcache.mode: multiprocess needs vLLM 0.20.0 or newer, but runtime.vllmVersion is 0.19.0;",
+        ),
+        (
+            {**image(KSERVE, "v0.18.0-gpu"), "lmcache": {**multiprocess(), "version": "0.5.0"}},
+            "lmcache.mode: multiprocess needs vLLM 0.20.0 or newer, but runtime.image.tag v0.18.0-gpu has 0.19.0;",
+        ),
+        (
+            {"runtime": {"vllmVersion": "0.9.2"}},
+            "lmcache.kvLoadFailurePolicy: recompute needs vLLM 0.15.1 or newer, but runtime.vllmVersion is 0.9.2;",
+        ),
+    ],
+)
+def test_what_a_vllm_lacks_is_refused_with_the_release_that_has_it(
+    helm: Helm, values: dict[str, Any], sentence: str
+) -> None:
+    message = refusal(helm, values)
+    assert sentence in message
+    assert "1 problem " in message
+
+
+def test_an_older_vllm_works_without_what_it_lacks(render: Render) -> None:
+    assert render({"runtime": {"vllmVersion": "0.9.2"}, "lmcache": {"kvLoadFailurePolicy": ""}})
+    assert render({"runtime": {"vllmVersion": "0.19.0"}})
+    assert render({"runtime": {"vllmVersion": "0.20.0"}, "lmcache": multiprocess()})
 
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_default_image_is_known_and_serves_both_modes(helm: Helm, render: Render, server: str) -> None:
     _, name, tag = ANNOTATIONS[f"lmcache-kserve/image-{server}"].replace("docker.io/", "x:").split(":")
-    assert name in COMPATIBILITY["lmcache"]["images"]
+    assert name in DATA["images"]
     runtime = {"server": server}
     assert render({"runtime": runtime})
     assert render({"runtime": runtime, "lmcache": multiprocess()})
@@ -138,7 +231,8 @@ def test_the_default_image_is_known_and_serves_both_modes(helm: Helm, render: Re
 
 def test_the_known_images_are_those_that_chart_yaml_names() -> None:
     named = {ANNOTATIONS[f"lmcache-kserve/image-{server}"].split("/", 1)[1].partition(":")[0] for server in SERVERS}
-    assert set(COMPATIBILITY["lmcache"]["images"]) == named
+    assert set(DATA["images"]) == named
+    assert set(DATA["tags"]) == named
     shown = {entry["image"] for entry in yaml.safe_load(ANNOTATIONS["artifacthub.io/images"])}
     assert {ANNOTATIONS[f"lmcache-kserve/image-{server}"] for server in SERVERS} <= shown
 

@@ -18,7 +18,8 @@ NAMES = {
     "KServe's own label on the test": problem(
         "tests.podLabels", tests={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}}
     ),
-    "a KServe without LMCache": problem("kserve.version", kserve={"version": "0.14"}),
+    "a KServe without LMCache": problem("kserve.version", "0.15.1", kserve={"version": "0.14"}),
+    "a KServe whose webhook refuses the chart": problem("kserve.version", "0.15.1", kserve={"version": "0.15.0"}),
     "an annotation that has a value of its own": problem(
         "kserve.annotations", kserve={"annotations": {"serving.kserve.io/deploymentMode": "Knative"}}
     ),

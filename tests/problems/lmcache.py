@@ -6,8 +6,25 @@ from rendering import remote_backend
 
 from problems.case import CPU_IMAGE, KNATIVE, SECRET, Problem, problem
 
+KSERVE = "docker.io/kserve/huggingfaceserver"
+
+
+def kserve(tag: str) -> dict[str, Any]:
+    """An image of KServe."""
+    return {"repository": KSERVE, "tag": tag}
+
+
 IN_PROCESS = {
     "an LMCache that cannot work": problem("lmcache.version", "0.4.2", lmcache={"version": "0.4.1"}),
+    "an image of KServe for CPUs": problem(
+        "runtime.image.tag", "v0.20.0 ", "v0.20.0-gpu", runtime={"image": kserve("v0.20.0")}
+    ),
+    "an image whose LMCache and vLLM do not fit": problem(
+        "runtime.image.tag", "v0.19.0-gpu", "CUDA", "v0.20.0-gpu", runtime={"image": kserve("v0.19.0-gpu")}
+    ),
+    "a vLLM without the policy": problem(
+        "lmcache.kvLoadFailurePolicy", "vLLM 0.15.1", "runtime.vllmVersion", runtime={"vllmVersion": "0.9.2"}
+    ),
     "a backend without LMCache": problem("remoteBackend.type", "lmcache.enabled", lmcache={"enabled": False}),
     "compression on the GPU without one": problem(
         "lmcache.serde",
@@ -81,6 +98,13 @@ CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": 
 
 MULTIPROCESS = {
     "an LMCache without a server": multiprocess("lmcache.mode", "0.5.0", lmcache={"version": "0.4.7"}),
+    "a vLLM that takes its own connector": multiprocess(
+        "lmcache.mode", "vLLM 0.20.0", "runtime.vllmVersion", values={"runtime": {"vllmVersion": "0.19.0"}}
+    ),
+    "an LMCache of the server that is too old": multiprocess(
+        ".image.tag", "0.5.0", image={"repository": "lmcache/vllm-openai", "tag": "v0.4.7"}
+    ),
+    "a server's image of KServe for CPUs": multiprocess(".image.tag", "v0.20.0-gpu", image=kserve("v0.20.0")),
     "an LMCache whose pods share no memory": multiprocess(
         ".isolatedIpc", "0.5.5", ".hostSharedMemory", ".transferMode", placement="daemonset"
     ),

@@ -23,8 +23,9 @@ EngineName = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help="Engine with the vLLM and LMCache of an image; `lmcache-kserve engines` lists the names. kserve.version "
-        "and lmcache.version follow from the engine. runtime.server stays vllm, as no engine has KServe's own server.",
+        help="Engine with the vLLM and LMCache of an image; `lmcache-kserve engines` lists the names. kserve.version, "
+        "lmcache.version and runtime.vllmVersion follow from the engine. runtime.server stays vllm, as no engine has "
+        "KServe's own server.",
     ),
 ]
 
@@ -86,7 +87,8 @@ def values_of(pair: Pair | None) -> Iterator[tuple[Path, ...]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{pair.name}.yaml"
-        values = {key: value for key, value in pair.values.items() if key != "runtime"}
+        runtime = {key: value for key, value in pair.values["runtime"].items() if key != "server"}
+        values = pair.values | {"runtime": runtime}
         file.write_text(yaml.safe_dump(values), encoding="utf-8")
         yield (file,)
 

@@ -103,7 +103,8 @@ class Pair:
     @property
     def values(self) -> dict[str, Any]:
         """The chart's values that follow from the engine."""
-        values: dict[str, Any] = {"lmcache": {"version": self.lmcache}, "runtime": {"server": self.server}}
+        runtime = {"server": self.server, "vllmVersion": self.vllm}
+        values: dict[str, Any] = {"lmcache": {"version": self.lmcache}, "runtime": runtime}
         return values | ({"kserve": {"version": self.kserve}} if self.kserve else {})
 
 

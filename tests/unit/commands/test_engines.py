@@ -180,7 +180,11 @@ def test_a_mode_that_is_impossible_is_refused_with_the_reason() -> None:
 
 def test_values_of_an_engine_leave_the_server_to_the_local_run() -> None:
     with values_of(pair("kserve-0.18")) as (file,):
-        assert yaml.safe_load(file.read_text()) == {"kserve": {"version": "0.18"}, "lmcache": {"version": "0.4.2"}}
+        assert yaml.safe_load(file.read_text()) == {
+            "kserve": {"version": "0.18"},
+            "lmcache": {"version": "0.4.2"},
+            "runtime": {"vllmVersion": "0.19.0"},
+        }
     assert not file.exists()
     with values_of(None) as files:
         assert files == ()

@@ -103,17 +103,6 @@ def test_the_charts_default_image_is_an_engine(server: str) -> None:
     assert one.server == server
 
 
-@pytest.mark.parametrize(
-    ("image", "lmcache"),
-    [(image, one.lmcache) for one in PAIRS.values() for image in one.images if "/kserve/" in image],
-)
-def test_the_chart_takes_an_image_for_the_lmcache_of_its_engine(image: str, lmcache: str) -> None:
-    file = resources.chart_path() / "files" / "compatibility.yaml"
-    known = yaml.safe_load(file.read_text(encoding="utf-8"))["lmcache"]["images"]["kserve/huggingfaceserver"]
-    release = image.rpartition(":v")[2].rpartition("-")[0].rpartition(".")[0]
-    assert known[release] == lmcache
-
-
 def test_the_cpu_image_is_an_engine() -> None:
     image = resources.image_path()
     assert (image / "torch.txt").read_text(encoding="utf-8").strip().endswith(PAIRS["cpu-image"].torch_requirement)
@@ -125,9 +114,12 @@ def test_values_of_the_chart_follow_from_an_engine() -> None:
     assert pair("kserve-0.20").values == {
         "kserve": {"version": "0.20"},
         "lmcache": {"version": "0.5.1"},
-        "runtime": {"server": "huggingfaceserver"},
+        "runtime": {"server": "huggingfaceserver", "vllmVersion": "0.24.0"},
     }
-    assert pair("lmcache-0.4.7").values == {"lmcache": {"version": "0.4.7"}, "runtime": {"server": "vllm"}}
+    assert pair("lmcache-0.4.7").values == {
+        "lmcache": {"version": "0.4.7"},
+        "runtime": {"server": "vllm", "vllmVersion": "0.22.1"},
+    }
 
 
 def test_an_unknown_name_is_refused_with_the_names() -> None:

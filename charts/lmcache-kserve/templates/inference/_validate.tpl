@@ -18,8 +18,8 @@ Rules for the values of what serves the model: kserve, model, huggingFace, runti
 {{- define "lmcache-kserve.validate.kserve" -}}
 {{- $version := .Values.kserve.version -}}
 {{- $oldest := index .Chart.Annotations "lmcache-kserve/oldest-kserve" -}}
-{{- if include "lmcache-kserve.versions.older" (list $version $oldest) }}
-kserve.version: {{ $version }} is older than {{ $oldest }}, the first release with LMCache in its images
+{{- if include "lmcache-kserve.versions.older" (list (include "lmcache-kserve.versions.kserve" .) $oldest) }}
+kserve.version: {{ $version }} is older than {{ $oldest }}, the first release whose webhook admits what the chart renders
 {{- end }}
 {{- range $key, $value := dict
       "serving.kserve.io/deploymentMode" "kserve.deploymentMode"

@@ -8,12 +8,22 @@ Rules for the values of LMCache: lmcache, in both modes.
 {{- end }}
 {{- end }}
 
-{{/* An LMCache that the chart cannot use. */}}
+{{/* Images and releases that the chart cannot use. */}}
 {{- define "lmcache-kserve.validate.lmcache.version" -}}
 {{- if .Values.lmcache.enabled }}
+{{- $policy := .Values.lmcache.kvLoadFailurePolicy }}
+{{- with include "lmcache-kserve.versions.unusable" (list . "lmcache") }}
+runtime.image.tag: {{ . }}
+{{- end }}
 {{- with include "lmcache-kserve.versions.lacks" (list . "chart") }}
 {{- $value := ternary "lmcache.version" "runtime.image.tag" (not (empty $.Values.lmcache.version)) }}
 {{ $value }}: the chart {{ . }}; earlier releases end their vLLM or share nothing; use KServe's image from v0.18 on
+{{- else }}
+{{- if and $policy (include "lmcache-kserve.lmcache.inProcess" $) }}
+{{- with include "lmcache-kserve.versions.lacks" (list $ "vllm" "loadFailurePolicy") }}
+lmcache.kvLoadFailurePolicy: {{ $policy }} {{ . }}; use a newer image
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -98,8 +108,30 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- end }}
 {{- end }}
 
-{{/* Options of the server that not every release of LMCache has. */}}
+{{/* Releases and options that not every image has: the predictor's, and the server's where the server has its own. */}}
 {{- define "lmcache-kserve.validate.lmcache.multiprocess.version" -}}
+{{- $mode := .Values.lmcache.multiprocess -}}
+{{- $at := "lmcache.multiprocess" -}}
+{{- if $mode.image.repository }}
+{{- with include "lmcache-kserve.versions.unusable" (list . "server") }}
+{{ $at }}.image.tag: {{ . }}
+{{- end }}
+{{- end }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "multiprocess") }}
+lmcache.mode: multiprocess {{ . }}; use a newer image, or mode in-process
+{{- else }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "server" "multiprocess") }}
+{{ $at }}.image.tag: the server {{ . }}; use a newer image
+{{- else }}
+{{- include "lmcache-kserve.validate.lmcache.multiprocess.options" $ }}
+{{- end }}
+{{- end }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "vllm" "multiprocess") }}
+lmcache.mode: multiprocess {{ . }}; use an image with a newer vLLM, or mode in-process
+{{- end }}
+{{- end }}
+
+{{- define "lmcache-kserve.validate.lmcache.multiprocess.options" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
 {{- $at := "lmcache.multiprocess" -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}
@@ -107,12 +139,13 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- if eq $mode.placement "daemonset" }}
 {{- $advice = printf "use a newer image, set it to false and %s.hostSharedMemory to true, or set %s.transferMode to engine_driven" $at $at }}
 {{- end }}
-{{- with include "lmcache-kserve.versions.lacks" (list . "isolatedIpc") }}
+{{- $engine := include "lmcache-kserve.versions.lacks" (list . "isolatedIpc") }}
+{{- with default (include "lmcache-kserve.versions.lacks" (list . "server" "isolatedIpc")) $engine }}
 {{ $at }}.isolatedIpc: true {{ . }}; {{ $advice }}
 {{- end }}
 {{- end }}
 {{- if eq $mode.l1.evictionPolicy "ARC" }}
-{{- with include "lmcache-kserve.versions.lacks" (list . "arc") }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "server" "arc") }}
 {{ $at }}.l1.evictionPolicy: ARC {{ . }}; use LRU
 {{- end }}
 {{- end }}
@@ -143,11 +176,7 @@ predictor.env[{{ $index }}] ({{ $variable.name }}): isolated IPC cannot share ex
 {{- $mode := .Values.lmcache.multiprocess -}}
 {{- $at := "lmcache.multiprocess" -}}
 {{- include "lmcache-kserve.validate.labels" (dict "path" (printf "%s.daemonset.podLabels" $at) "labels" $mode.daemonset.podLabels) }}
-{{- with include "lmcache-kserve.versions.lacks" (list . "multiprocess") }}
-lmcache.mode: multiprocess {{ . }}; use a newer image, or mode in-process
-{{- else }}
-{{- include "lmcache-kserve.validate.lmcache.multiprocess.version" $ }}
-{{- end }}
+{{- include "lmcache-kserve.validate.lmcache.multiprocess.version" . }}
 {{- if and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.predictor.knative" .) }}
 {{ $at }}.placement: sidecar works in Standard mode only, because Knative refuses init containers; use daemonset
 {{- end }}
