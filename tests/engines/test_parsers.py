@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from parsers.environment import ask
 from parsers.rendered import release
-from parsers.subjects import CASES, DATA, SUBJECTS, Case, Subject
+from parsers.subjects import CASES, CUSTOM, DATA, SUBJECTS, Case, Subject
 from rendering import CHART
 
 from lmcache_kserve.chart import helm_binary
@@ -90,6 +90,9 @@ def test_an_engine_knows_what_is_rendered_for_it_or_the_chart_names_the_release(
     if refused:
         assert [str(one) for one in refused if not NEEDED.search(one.message)] == []
         assert expected != "runs" or case.choice, "the engine is expected to run this"
+    elif numbers(subject.pair.lmcache) < numbers(CUSTOM.get(case.name, "0.0.0")):
+        assert outcome
+        assert all(str(one).startswith("setting ") for one in outcome)
     else:
         assert list(outcome) == []
         assert expected != "impossible" or "no-lmcache" in case.name

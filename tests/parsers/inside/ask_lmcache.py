@@ -64,7 +64,8 @@ def in_process(environment: Mapping[str, str], config: Mapping[str, Any] | None)
 def knows_setting(key: str) -> bool:
     """Whether a connector reads a key of `extra_config`: as a literal, below its plugin's name, or by a prefix."""
     if key.startswith(PLUGIN_PREFIX):
-        return names(PLUGIN_PREFIX) and names(key.rpartition(".")[2])
+        # LMCache puts the plugin's name into the middle of a format.
+        return re.search(rf"{re.escape(PLUGIN_PREFIX)}[^\"']*\.{key.rpartition('.')[2]}[\"']", source()) is not None
     # The Mooncake connector hands on every key with this prefix.
     return names(key) or (key.startswith("mooncake_") and names('"mooncake_"'))
 

@@ -14,9 +14,20 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Protocol
 
 ROOTS = frozenset(
-    {"gguf", "llguidance", "numba", "outlines_core", "torch", "torchaudio", "torchvision", "triton", "xgrammar"}
+    {
+        "awscrt",
+        "gguf",
+        "llguidance",
+        "numba",
+        "outlines_core",
+        "torch",
+        "torchaudio",
+        "torchvision",
+        "triton",
+        "xgrammar",
+    }
 )
-"""torch, what needs torch, and what only reads weights or constrains answers: megabytes without an option."""
+"""torch, what needs torch, and what only reads weights, constrains answers or talks to S3: no option is there."""
 
 COMPILED = frozenset({"lmcache", "vllm"})
 """Packages whose compiled modules link to torch."""
