@@ -143,7 +143,7 @@ def test_a_name_with_a_slash_is_the_same_for_server_and_test(render: Render) -> 
     (test,) = manifests.one("Pod")["spec"]["containers"]
     assert option(container["args"], "--served-model-name") == "a/b"
     assert option(test["args"], "--model") == "a/b"
-    assert option(test["args"], "--model-path") == container["readinessProbe"]["httpGet"]["path"] == "/v1/models"
+    assert option(test["args"], "--model-path") == container["readinessProbe"]["httpGet"]["path"] == "/health"
 
 
 @pytest.mark.parametrize("server", ["vllm", "huggingfaceserver"])

@@ -51,7 +51,7 @@ SABOTAGES = {
         "test_rollout.py::test_a_changed_lmcache_configuration_restarts_the_predictor",
     ),
     "a probe asks a route that is not there": Sabotage(
-        lambda chart: _replace(chart, "templates/inference/_predictor.tpl", '"/health"', '"/healthy"'),
+        lambda chart: _replace(chart, "templates/inference/_predictor.tpl", "\n/health\n", "\n/healthy\n"),
         "test_inference.py::test_probes_ask_the_dialects_routes_on_the_servers_port",
     ),
     "the password moves to a ConfigMap": Sabotage(

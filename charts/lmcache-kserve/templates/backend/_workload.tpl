@@ -99,7 +99,7 @@ Output: YAML list of one volume, or nothing.
 {{/*
 Rules for certificate authorities. Input: dict "path" "remoteBackend.redis.external.tls" "tls" dict. Output: problems.
 */}}
-{{- define "lmcache-kserve.backend.ca.problems" -}}
+{{- define "lmcache-kserve.backend.caProblems" -}}
 {{- if and .tls.caSecret .tls.caConfigMap }}
 {{ .path }}.caConfigMap: excludes {{ .path }}.caSecret; keep one of the two
 {{- end }}

@@ -271,8 +271,7 @@ Input: dict "context" $ "probe" dict "path" "/...". Output: JSON.
 
 {{/*
 Route that answers once the model is loaded: for the probes and `helm test`. vLLM listens only after it has loaded the model, and
-an API key never closes /health. Schema and rules admit only names that need no escaping
-here.
+an API key never closes /health. Schema and rules admit only names that need no escaping here.
 */}}
 {{- define "lmcache-kserve.predictor.modelPath" -}}
 {{- if eq .Values.runtime.server "huggingfaceserver" -}}

@@ -51,7 +51,7 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- if and $auth.enabled (not $auth.existingSecret) (not $auth.password) }}
 {{ $at }}.auth: an external server needs auth.existingSecret or auth.password; set auth.enabled to false if it has no password
 {{- end }}
-{{- include "lmcache-kserve.backend.ca.problems" (dict "path" (printf "%s.external.tls" $at) "tls" $external.tls) }}
+{{- include "lmcache-kserve.backend.caProblems" (dict "path" (printf "%s.external.tls" $at) "tls" $external.tls) }}
 {{- end }}
 {{- if and (include "lmcache-kserve.multiprocess" .) (not $values.deploy) }}
 {{- if include "lmcache-kserve.backend.resp.tls" . }}

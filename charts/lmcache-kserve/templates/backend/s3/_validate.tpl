@@ -12,7 +12,7 @@ remoteBackend.s3.{{ $key }}: is required
 {{- if and $values.bucket (hasPrefix (printf "%s." $values.bucket) $values.external.endpoint) }}
 remoteBackend.s3.external.endpoint: starts with the bucket, which the chart puts in front of it
 {{- end }}
-{{- include "lmcache-kserve.backend.ca.problems" (dict "path" "remoteBackend.s3.external.tls" "tls" $values.external.tls) }}
+{{- include "lmcache-kserve.backend.caProblems" (dict "path" "remoteBackend.s3.external.tls" "tls" $values.external.tls) }}
 {{- $host := regexReplaceAll ":[0-9]+$" $values.external.endpoint "" -}}
 {{- $advice := "use a domain that resolves with the bucket in front" }}
 {{- if or (regexMatch "^[0-9.]+$" $host) (eq $host "localhost") }}
