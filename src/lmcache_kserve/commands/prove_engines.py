@@ -97,8 +97,12 @@ class _Prover:
             self._say(f"{number} of {len(cells)}: engine {pair.name}, mode {mode}")
             record = self._record(pair, mode)
             engine_table.file_of(self.records, pair.name, mode).write_text(record.text, encoding="utf-8")
-            minutes = f"in {record.duration_s / 60:.1f} minutes" if record.duration_s else ""
-            self._say(f"engine {pair.name}, mode {mode}: {record.outcome} {minutes} {record.reason}")
+            told = [
+                record.outcome,
+                f"in {record.duration_s / 60:.1f} minutes" if record.duration_s else "",
+                record.reason,
+            ]
+            self._say(f"engine {pair.name}, mode {mode}: {' '.join(filter(None, told))}")
             made.append(record)
         surprises = engine_table.surprises(made, catalog.pairs())
         for surprise in surprises:
