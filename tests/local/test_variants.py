@@ -25,16 +25,21 @@ SHARED = frozenset({"cross-replica-hit", "restart-hit", "backend-grew", "backend
 """Checks of what replicas share through a backend."""
 
 
-def case(name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL) -> Any:
+def case(
+    name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL, long: bool = True
+) -> Any:
     """A way to configure the cache, and the checks of `demo` that apply to it."""
     given = (f"remoteBackend.type={backend}", f"lmcache.mode={mode}", *settings)
-    return pytest.param(given, checks, id=name, marks=[pytest.mark.proves("local", backend, mode), pytest.mark.long])
+    marks = [pytest.mark.proves("local", backend, mode), *([pytest.mark.long] if long else [])]
+    return pytest.param(given, checks, id=name, marks=marks)
 
 
-def multiprocess(backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset()) -> Any:
+def multiprocess(
+    backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset(), long: bool = True
+) -> Any:
     """The same in mode multiprocess."""
     name = f"multiprocess-{name or backend}"
-    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without)
+    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without, long=long)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,7 @@ def multiprocess(backend: str, *settings: str, name: str = "", without: frozense
         # Nobody can stop a folder.
         case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
         case("mooncake", "mooncake", *MOONCAKE),
-        multiprocess("redis"),
+        multiprocess("redis", long=False),
         multiprocess("valkey"),
         multiprocess("redis-sentinel"),
         multiprocess("filesystem", without=OUTAGE),
@@ -71,10 +76,9 @@ def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: froze
     ("server", "mode"),
     [
         ("huggingfaceserver", "in-process"),
-        ("huggingfaceserver", "multiprocess"),
-        # `make demo` proves nearly the same pair in this mode, so the gate leaves it out.
+        # The gate proves nearly the same pair as these two with the CPU image.
         pytest.param("vllm", "in-process", marks=pytest.mark.long),
-        ("vllm", "multiprocess"),
+        pytest.param("vllm", "multiprocess", marks=pytest.mark.long),
     ],
 )
 def test_the_releases_of_a_default_image_pass_in_each_mode(demo: Demo, server: str, mode: str) -> None:

@@ -53,44 +53,44 @@ def kept(folder: Path, engine: str, mode: str = "in-process") -> Record:
 def test_each_mode_of_an_engine_is_proven_and_recorded(tmp_path: Path, proofs: list[Any]) -> None:
     proofs += [PASSES, PASSES]
 
-    code, _ = invoke(tmp_path, "kserve-0.20")
+    code, _ = invoke(tmp_path, "lmcache-0.5.0")
 
     assert code == 0
-    record = kept(tmp_path, "kserve-0.20", "multiprocess")
+    record = kept(tmp_path, "lmcache-0.5.0", "multiprocess")
     assert (record.outcome, record.checks, record.median_ratio) == ("passed", {"ttft": True}, 9.0)
     assert record.command == (
-        "lmcache-kserve demo --engine kserve-0.20 --pairs=4 --prompt-tokens=9000 --no-baseline "
+        "lmcache-kserve demo --engine lmcache-0.5.0 --pairs=4 --prompt-tokens=9000 --no-baseline "
         "--set lmcache.mode=multiprocess"
     )
-    assert kept(tmp_path, "kserve-0.20").made_from != record.made_from
+    assert kept(tmp_path, "lmcache-0.5.0").made_from != record.made_from
 
 
 def test_an_engine_that_shares_its_releases_is_proven_under_the_first_name(tmp_path: Path, proofs: list[Any]) -> None:
     proofs += [PASSES, PASSES]
 
-    assert invoke(tmp_path, "kserve-0.21", "kserve-0.20")[0] == 0
+    assert invoke(tmp_path, "newest", "cpu-image")[0] == 0
     assert not proofs
-    assert kept(tmp_path, "kserve-0.20").outcome == "passed"
+    assert kept(tmp_path, "cpu-image").outcome == "passed"
 
 
 def test_a_current_record_stands_until_it_is_asked_for_again(tmp_path: Path, proofs: list[Any]) -> None:
     proofs += [PASSES, PASSES]
-    invoke(tmp_path, "kserve-0.20")
+    invoke(tmp_path, "lmcache-0.5.0")
 
-    code, output = invoke(tmp_path, "kserve-0.20")
+    code, output = invoke(tmp_path, "lmcache-0.5.0")
     assert code == 0
     assert output.count("its record is current") == 2
 
     proofs += [PASSES, PASSES]
-    invoke(tmp_path, "kserve-0.20", "--again")
+    invoke(tmp_path, "lmcache-0.5.0", "--again")
     assert not proofs
 
 
 def test_a_record_of_other_values_is_made_again(tmp_path: Path, proofs: list[Any]) -> None:
     proofs += [PASSES, PASSES, PASSES, PASSES]
-    invoke(tmp_path, "kserve-0.20")
+    invoke(tmp_path, "lmcache-0.5.0")
 
-    invoke(tmp_path, "kserve-0.20", "--set", "lmcache.chunkSize=128")
+    invoke(tmp_path, "lmcache-0.5.0", "--set", "lmcache.chunkSize=128")
 
     assert not proofs
 
@@ -104,12 +104,12 @@ def test_a_proof_that_does_not_pass_is_recorded_and_the_rest_goes_on(
 ) -> None:
     proofs += [result, PASSES]
 
-    code, output = invoke(tmp_path, "kserve-0.20")
+    code, output = invoke(tmp_path, "lmcache-0.5.0")
 
     assert code == 1
-    assert kept(tmp_path, "kserve-0.20").outcome == "failed"
-    assert kept(tmp_path, "kserve-0.20").reason.startswith(reason)
-    assert kept(tmp_path, "kserve-0.20", "multiprocess").outcome == "passed"
+    assert kept(tmp_path, "lmcache-0.5.0").outcome == "failed"
+    assert kept(tmp_path, "lmcache-0.5.0").reason.startswith(reason)
+    assert kept(tmp_path, "lmcache-0.5.0", "multiprocess").outcome == "passed"
     assert "engines.yaml says runs, but the proof was failed" in output
 
 
@@ -147,10 +147,10 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(demo, "run", interrupted)
-        assert invoke(tmp_path, "kserve-0.20")[0] == 130
+        assert invoke(tmp_path, "lmcache-0.5.0")[0] == 130
 
     proofs += [PASSES]
-    code, output = invoke(tmp_path, "kserve-0.20")
+    code, output = invoke(tmp_path, "lmcache-0.5.0")
     assert code == 0
     assert output.count("its record is current") == 1
 

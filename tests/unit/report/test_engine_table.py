@@ -71,11 +71,12 @@ def test_every_engine_has_its_row_and_every_outcome_its_words() -> None:
 
 
 def test_a_foretold_outcome_has_the_reason_of_the_catalog_and_another_one_its_own() -> None:
-    refused, failed = record("kserve-0.15.1", outcome="refused"), record(mode="multiprocess", outcome="failed")
+    refused = record("kserve-0.15.1", outcome="refused")
+    failed = record("cpu-image", "multiprocess", outcome="failed")
     rows = lines([refused, failed, record()], "reasons")
 
     assert f"- `kserve-0.15.1`, in-process: refused. {PAIRS['kserve-0.15.1'].modes['in-process'].reason}" in rows
-    assert "- `kserve-0.20`, multiprocess: failed. Something was wrong." in rows
+    assert "- `cpu-image`, multiprocess: failed. Something was wrong." in rows
     assert not any(row.startswith("- `kserve-0.20`, in-process") for row in rows)
     assert "- `lmcache-0.5.0`, in-process: not run yet. Expected: runs." in rows
 
@@ -98,9 +99,9 @@ def test_pairs_that_passed_are_listed_once_with_all_their_images() -> None:
 
 def test_an_outcome_that_the_catalog_does_not_foretell_is_a_surprise() -> None:
     foretold = [record(), record("kserve-0.15.1", outcome="refused")]
-    other = record(mode="multiprocess", outcome="failed")
+    other = record("cpu-image", "multiprocess", outcome="failed")
 
     assert engine_table.surprises(foretold, PAIRS) == []
     assert engine_table.surprises([*foretold, other], PAIRS) == [
-        "kserve-0.20, multiprocess: engines.yaml says runs, but the proof was failed. Something was wrong."
+        "cpu-image, multiprocess: engines.yaml says runs, but the proof was failed. Something was wrong."
     ]
