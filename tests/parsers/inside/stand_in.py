@@ -199,7 +199,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return _Module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__version__ = self._version  # type: ignore[attr-defined]
+        module.__version__ = self._version  # type: ignore[attr-defined]  # typeshed knows no __version__ of modules
         module.__file__ = f"{module.__name__}.py"
 
 
