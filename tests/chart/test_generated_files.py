@@ -1,7 +1,6 @@
 """What is generated from values.yaml, or repeats it for a tool's sake, says the same as values.yaml."""
 
 import copy
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from loading import module_at
 from rendering import CHART, REPOSITORY, Render, default_values, scenario_name, scenario_values
 
 CI_FILES = tuple(sorted((CHART / "ci").glob("*-values.yaml")))
@@ -19,12 +19,7 @@ ANNOTATIONS = CHART_YAML["annotations"]
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("values_schema", REPOSITORY / "scripts" / "values_schema.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(REPOSITORY / "scripts" / "values_schema.py")
 
 
 def documented(schema: dict[str, Any], values: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:

@@ -1,10 +1,9 @@
 """What a rendered release hands to parsers: arguments, environment and configuration of each process."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
+from loading import module_at
 from rendering import CHART, environment, lmcache_file, pod
 
 from lmcache_kserve.chart.environment import expand
@@ -14,16 +13,7 @@ SECRET = "from-a-secret"  # noqa: S105 - stands for what a Secret or the pod its
 SERVER = "lmcache-server"
 
 
-def _load_launcher() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("launcher", CHART / "files" / "launcher.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-LAUNCHER = _load_launcher()
+LAUNCHER = module_at(CHART / "files" / "launcher.py")
 
 
 def release(manifests: Manifests) -> dict[str, Any]:

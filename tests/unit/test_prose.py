@@ -1,11 +1,10 @@
 """The pages for people are plain: short sentences, whatever else they say."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from loading import module_at
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = sorted(file for pattern in ("*.md", "docs/*.md", "images/*/README.md") for file in REPOSITORY.glob(pattern))
@@ -15,13 +14,7 @@ LONGEST_WORDS = 36
 
 @pytest.fixture(scope="module")
 def readability() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("readability", REPOSITORY / "scripts" / "readability.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclass looks for its own types
-    spec.loader.exec_module(module)
-    return module
+    return module_at(REPOSITORY / "scripts" / "readability.py")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -1,12 +1,12 @@
 """What a newer release on PyPI changes in the catalog of engines; PyPI's answers are made up, the catalog is real."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from loading import module_at
 from packaging.version import Version
 
 from lmcache_kserve import resources
@@ -18,12 +18,7 @@ TODAY = catalog.pairs()["newest"]
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("newer_engines", REPOSITORY / "scripts" / "newer_engines.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(REPOSITORY / "scripts" / "newer_engines.py")
 
 
 @pytest.fixture
