@@ -82,6 +82,7 @@ class LMCacheConnector(Base):
         self.used = ["made"]
         self.failing: set[int] = set()
         self.metadata = SimpleNamespace(requests=[])
+        self.scheduler_adapter = scheduler_adapter(None)
 
     @property
     def prefer_cross_layer_blocks(self) -> bool:
@@ -113,6 +114,28 @@ class LMCacheConnector(Base):
 
     def _get_connector_metadata(self) -> SimpleNamespace:
         return self.metadata
+
+
+class Ping:
+    """HeartbeatThread of LMCache 0.5.1, which clears or sets the event of its server."""
+
+    def __init__(self, *, mq_client: object, health_event: object, interval: float) -> None:
+        self.mq_client, self.health_event, self.interval = mq_client, health_event, interval
+        self.starts = 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+
+def scheduler_adapter(pings: dict[str, Ping] | None) -> SimpleNamespace:
+    """LMCacheMPSchedulerAdapter of two servers; LMCache 0.5.0 to 0.5.5 begins with an empty dict, 0.5.6 with None."""
+    servers = ("tcp://a:5555", "tcp://b:5555")
+    return SimpleNamespace(
+        mq_clients={url: f"client of {url}" for url in servers},
+        _health_events={url: f"health of {url}" for url in servers},
+        _heartbeat_interval=5.0,
+        _heartbeats=pings,
+    )
 
 
 class KVTransferConfig(SimpleNamespace):
@@ -154,6 +177,7 @@ def connector_script(name: str, monkeypatch: pytest.MonkeyPatch, *, device: str 
         "vllm.distributed.kv_transfer.kv_connector.v1.lmcache_connector": {"LMCacheConnectorV1": LMCacheConnector},
         "vllm.distributed.parallel_state": {"get_tp_group": lambda: SimpleNamespace(world_size=1)},
         "lmcache.integration.vllm.lmcache_mp_connector": {"LMCacheMPConnector": LMCacheConnector},
+        "lmcache.integration.vllm.vllm_multi_process_adapter": {"HeartbeatThread": Ping},
     }
     for module, content in modules.items():
         stub = ModuleType(module)

@@ -13,7 +13,7 @@ FILES = CHART / "files"
 HOSTS = {
     "mp_server.py": {"lmcache", "prometheus_client"},
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
-    "checked_mp_connector.py": {"lmcache", "unproven"},
+    "checked_mp_connector.py": {"lmcache", "unproven", "vllm"},
     "checked_mooncake.py": {"lmcache"},
     "unproven.py": {"packaging", "torch", "vllm", "yaml"},
 }

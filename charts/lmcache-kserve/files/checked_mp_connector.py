@@ -1,4 +1,8 @@
-"""LMCache's connector of mode multiprocess, which keeps away from what its server is not known to load right.
+"""LMCache's connector of mode multiprocess, kept from what its server may load wrong, and from losing its server.
+
+unproven.py says where LMCache is not used. The scheduler of LMCache 0.5.0 to 0.5.5 never starts the pings that it makes
+ready: it takes its empty dict of pings for started ones (`vllm_multi_process_adapter.py`, `_ensure_heartbeat_started`).
+A server that missed one lookup then counts as dead until the replica restarts. This connector starts the pings.
 
 vLLM loads it by `kv_connector_module_path`; launcher.py puts it on the module path. It runs in images that others
 build, with LMCache 0.5.0 and later.
@@ -6,11 +10,38 @@ build, with LMCache 0.5.0 and later.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lmcache.integration.vllm.lmcache_mp_connector import LMCacheMPConnector
+from lmcache.integration.vllm.vllm_multi_process_adapter import HeartbeatThread
 from unproven import Guarded
+
+if TYPE_CHECKING:
+    from lmcache.integration.vllm.vllm_multi_process_adapter import LMCacheMPSchedulerAdapter
+    from vllm.v1.request import Request
 
 
 class CheckedLMCacheMPConnector(Guarded, LMCacheMPConnector):
     """LMCache's own connector, or an idle one."""
 
     mode = "multiprocess"
+
+    def get_num_new_matched_tokens(self, request: Request, num_computed_tokens: int) -> tuple[int | None, bool]:
+        """Look up a prompt, and ping the servers from the first lookup on, when vLLM is ready."""
+        start_pings(self.scheduler_adapter)
+        return super().get_num_new_matched_tokens(request, num_computed_tokens)
+
+
+def start_pings(adapter: LMCacheMPSchedulerAdapter) -> None:
+    """Start the pings of a scheduler that would not start them; LMCache 0.5.6 has None before it starts its own."""
+    if adapter._heartbeats != {}:  # noqa: SLF001 - LMCache has no public name for it
+        return
+    for url, client in adapter.mq_clients.items():
+        ping = HeartbeatThread(
+            mq_client=client,
+            health_event=adapter._health_events[url],  # noqa: SLF001 - as above
+            interval=adapter._heartbeat_interval,  # noqa: SLF001 - as above
+        )
+        # Shutdown stops what the dict holds.
+        adapter._heartbeats[url] = ping  # noqa: SLF001 - as above
+        ping.start()

@@ -1,0 +1,34 @@
+"""The connector of mode multiprocess: it starts the pings that some releases of LMCache leave out."""
+
+from typing import Any
+
+import pytest
+from fake_vllm import Ping, Role, connector_script, scheduler_adapter, vllm_config
+
+
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> Any:
+    script = connector_script("checked_mp_connector", monkeypatch)
+    return script.CheckedLMCacheMPConnector(vllm_config(), Role.SCHEDULER)
+
+
+def test_each_server_is_pinged_from_the_first_lookup_on(scheduler: Any) -> None:
+    pings: dict[str, Ping] = {}
+    scheduler.scheduler_adapter = scheduler_adapter(pings)
+
+    assert scheduler.get_num_new_matched_tokens(None, 0) == (256, False)
+    first = dict(pings)
+    scheduler.get_num_new_matched_tokens(None, 0)
+
+    assert pings == first
+    assert {url: (ping.mq_client, ping.health_event, ping.interval, ping.starts) for url, ping in pings.items()} == {
+        url: (f"client of {url}", f"health of {url}", 5.0, 1) for url in ("tcp://a:5555", "tcp://b:5555")
+    }
+
+
+def test_a_release_that_starts_its_pings_is_left_alone(scheduler: Any) -> None:
+    adapter = scheduler.scheduler_adapter
+
+    assert scheduler.get_num_new_matched_tokens(None, 0) == (256, False)
+
+    assert vars(adapter)["_heartbeats"] is None
