@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands.local_run import run_folder
 from lmcache_kserve.engine.find import Engine
+from lmcache_kserve.lmcache.metrics import fetch
 from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.pod import LocalPod
 from lmcache_kserve.local.target import LocalTarget
@@ -38,8 +40,8 @@ LOST_S = 4.0
 """From the moment on that a node is made the master it takes a Sentinel a second to see it, the hook another, and its
 requests some on a busy machine. Waiting for the copies takes `repl-diskless-sync-delay` more, which is 5 s."""
 
-PROXY_CHECK_S = 3.0
-"""The proxy asks each Sentinel every second, and believes a change of mind after the second answer."""
+QUORUM = 2
+"""Sentinels, of three, whose word the proxies follow."""
 
 
 class Deployment:
@@ -49,6 +51,7 @@ class Deployment:
         self.backend = backend
         self.nodes = [pod for pod in backend.pods if pod.plan.labels["lmcache-kserve/part"] == "redis"]
         self.sentinels = [pod for pod in backend.pods if pod.plan.labels["lmcache-kserve/part"] == "sentinel"]
+        self.proxies = [pod for pod in backend.pods if pod.plan.labels["lmcache-kserve/part"] == "proxy"]
         assert backend.settings.redis_url
         self.client = redis.Redis.from_url(backend.settings.redis_url, password=PASSWORD, decode_responses=True)
 
@@ -111,16 +114,31 @@ class Deployment:
         wait_for(goes, timeout=within, delay=0.1, describe="the client to reach a master")
         return time.monotonic() - started
 
+    def supporters(self, proxy: LocalPod) -> list[int]:
+        """How many Sentinels call each node the master, as a proxy knows."""
+        url = f"http://127.0.0.1:{proxy.local_port(8404)}/metrics"
+        return [
+            sum(
+                sample.value == 1
+                for family in text_string_to_metric_families(fetch(url, of=proxy.plan.name))
+                for sample in family.samples
+                if sample.name == "haproxy_server_status"
+                and sample.labels["proxy"] == f"sentinels-for-redis-{number}"
+                and sample.labels["state"] == "UP"
+            )
+            for number in range(len(self.nodes))
+        ]
+
     def agreed(self, *, not_on: LocalPod) -> None:
-        """Wait until every Sentinel names another master than `not_on`, and the proxies have had time to hear of it."""
-        old = not_on.local_port(6379)
+        """Wait until the Sentinels name another master than `not_on`, and every proxy has heard of it."""
+        old = self.nodes.index(not_on)
 
         def named() -> bool | Pending:
-            ports = [int(master["port"]) for master in self.watched()]
-            return Pending(str(ports)) if old in ports else True
+            said = [self.supporters(proxy) for proxy in self.proxies]
+            agree = all(supporters[old] < QUORUM <= max(supporters) for supporters in said)
+            return agree or Pending(f"Sentinels for each node, by proxy: {said}")
 
-        wait_for(named, timeout=RECOVERY_S, delay=0.2, describe="the Sentinels to agree")
-        time.sleep(PROXY_CHECK_S)
+        wait_for(named, timeout=RECOVERY_S, delay=0.2, describe="the Sentinels and the proxies to agree")
 
     def store(self) -> dict[str, str]:
         """Store a few chunks, and return when all replicas have them."""
@@ -226,7 +244,7 @@ def test_a_master_that_hung_and_still_takes_itself_for_one_is_not_used(deploymen
         ) as fresh:
             used.add(fresh.info("server")["run_id"])
     assert used
-    assert hung not in used
+    assert hung not in used, "\n".join(line.text for proxy in deployment.proxies for line in proxy.log.lines())
     assert deployment.master() is not master
     assert deployment.holds(chunks)
 
