@@ -115,6 +115,7 @@ def running(request: pytest.FixtureRequest, render: Render, engine: Engine, tmp_
         configuration=Configuration.of(manifests),
         addresses=service_addresses(manifests.of_kind("Service"), plans, ports, namespace="models"),
         programs=Programs.find(engine, folder=tmp_path / "programs"),
+        compiled=engine.compiled,
     )
     pods = [LocalPod(plan, release=release, ports=ports[plan.name]) for plan in plans]
     backend = Running(

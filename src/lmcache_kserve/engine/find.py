@@ -78,6 +78,12 @@ class Engine:
     device: Literal["cpu", "cuda"]
     versions: Mapping[str, str]
 
+    @property
+    def compiled(self) -> Path:
+        """The folder of the user's cache in which runs keep what this engine compiles when it starts."""
+        identity = json.dumps([str(self.python), dict(self.versions)], sort_keys=True)
+        return _cache() / "compiled" / hashlib.sha256(identity.encode()).hexdigest()[:12]
+
 
 def ensure_engine(progress: Progress, name: str | None = None) -> Engine:
     """Find the engine, or install a CPU one.

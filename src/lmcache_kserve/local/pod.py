@@ -19,6 +19,9 @@ from lmcache_kserve.local.volumes import Volumes
 from lmcache_kserve.target import LOOPBACK
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
+_COMPILED = {"TORCHINDUCTOR_CACHE_DIR": "torchinductor", "VLLM_CACHE_ROOT": "vllm"}
+"""Variables that say where an engine keeps what it finds out and compiles when it starts, and folders for it."""
+
 _INIT_TIMEOUT_S = 600.0
 _WATCH_S = 0.5
 _RESTART_DELAY_S = 1.0
@@ -34,6 +37,7 @@ class Release:
         configuration: its ConfigMaps and Secrets.
         addresses: where its Services answer on this machine.
         programs: the programs that a cluster would take from images.
+        compiled: where engines keep what they compile, from run to run.
         closing: set when the run ends, so that no thread starts another process.
     """
 
@@ -42,6 +46,7 @@ class Release:
     configuration: Configuration
     addresses: Addresses
     programs: Programs
+    compiled: Path
     closing: threading.Event = field(default_factory=threading.Event)
 
 
@@ -210,7 +215,21 @@ class LocalPod:
             "TMPDIR": rewriter.mounts.get("/tmp") or str(temporary_folder()),  # noqa: S108 - a mount path of the pod
             OWNER_VARIABLE: owner(),
         }
-        return Invocation(arguments=arguments, environment={**surroundings, **environment}, rewriter=rewriter)
+        return Invocation(
+            arguments=arguments,
+            environment={**surroundings, **environment, **self._compiled(environment)},
+            rewriter=rewriter,
+        )
+
+    def _compiled(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Variables that let an engine find what another run compiled.
+
+        A pod's own folder, where the chart puts these files, ends with the pod. Most of an engine's start on two
+        processors would go into the same files again. What is compiled depends on the engine alone.
+        """
+        if not environment.keys() & _COMPILED.keys():
+            return {}
+        return {name: str(self._release.compiled / folder) for name, folder in _COMPILED.items()}
 
     def _launch(self, container: Mapping[str, Any], *, instead_of: ContainerProcess | None = None) -> ContainerProcess:
         name = container["name"]

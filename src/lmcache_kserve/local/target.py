@@ -86,6 +86,7 @@ class LocalTarget:
             configuration=Configuration.of(self.manifests, secrets=self.given_secrets),
             addresses=addresses,
             programs=Programs.find(self.engine, folder=self.directory / "programs"),
+            compiled=self.engine.compiled,
         )
         self._pods = [LocalPod(plan, release=self._release, ports=ports[plan.name]) for plan in plans]
         for pod in self._pods:

@@ -34,6 +34,7 @@ def started(tmp_path: Path, programs: Programs) -> Iterator[Any]:
             configuration=Configuration(config_maps={"greeting": {"text": GREETING}}, secrets={}),
             addresses=service_addresses([service], [pod_plan], ports, namespace="models"),
             programs=programs,
+            compiled=tmp_path / "compiled",
         )
         pod = LocalPod(pod_plan, release=release, ports=ports[pod_plan.name])
         pods.append(pod)

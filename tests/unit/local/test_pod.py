@@ -40,6 +40,22 @@ def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(st
     assert "files: x" not in init_log
 
 
+def test_an_engine_keeps_what_it_compiles_for_the_next_run(started: Any) -> None:
+    engine = container(env=[*container()["env"], {"name": "TORCHINDUCTOR_CACHE_DIR", "value": "/data/inductor"}])
+    pod = started(plan(engine))
+
+    environment = pod.invocation(pod.main).environment
+
+    compiled = pod._release.compiled  # noqa: SLF001 - the folder is what is tested
+    assert environment["TORCHINDUCTOR_CACHE_DIR"] == str(compiled / "torchinductor")
+    assert environment["VLLM_CACHE_ROOT"] == str(compiled / "vllm")
+
+
+def test_a_pod_without_an_engine_compiles_nothing(started: Any) -> None:
+    pod = started(plan(container()))
+    assert "VLLM_CACHE_ROOT" not in pod.invocation(pod.main).environment
+
+
 def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -> None:
     broken = container(command=["python3", "-c", "import sys; print('no such model'); sys.exit(3)"])
     with pytest.raises(HarnessError, match=r"ended with code 3(.|\n)*no such model"):
