@@ -46,8 +46,8 @@ compatibility: $(UV) ## Write the chart's table of images and their releases, fr
 	$(RUN) scripts/compatibility.py
 
 .PHONY: test
-test: $(UV) ## Unit and chart tests
-	$(RUN) pytest -n 2 --dist worksteal
+test: $(UV) ## Unit and chart tests, the chart by the newest Helm; PYTEST_ARGS=--every-helm for each
+	$(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: test-local
 test-local: $(UV) ## The proof with the real engine, for each way to configure the cache

@@ -17,6 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a clone of kserve/kserve with its tags: the KServe schemas are generated from it again and compared",
     )
     parser.addoption(
+        "--every-helm",
+        action="store_true",
+        help="run each test of the chart with every pinned Helm, not the newest only",
+    )
+    parser.addoption(
         "--proofs", type=Path, help="a file, docs/reports/proofs.json, in which to keep what the tests have proven"
     )
 
@@ -31,9 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     proofs.mark(items)
 
 
-@pytest.fixture(scope="session", params=sorted(helm_binary.PINNED_HELM), ids="helm{}".format)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with the newest Helm, or with each where Helm itself decides (mark `every_helm`)."""
+    if "helm" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.getoption("--every-helm") or metafunc.definition.get_closest_marker("every_helm")
+    majors = sorted(helm_binary.PINNED_HELM) if every else [max(helm_binary.PINNED_HELM)]
+    metafunc.parametrize("helm", majors, indirect=True, scope="session", ids="helm{}".format)
+
+
+@pytest.fixture(scope="session")
 def helm(request: pytest.FixtureRequest) -> Helm:
-    """The pinned Helm of each major, whatever else the machine has."""
+    """A pinned Helm, whatever else the machine has."""
     return Helm(helm_binary.pinned_helm(request.param))
 
 

@@ -41,7 +41,6 @@ def faulty(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("helm", [max(helm_binary.PINNED_HELM)], indirect=True)  # both render alike
 @pytest.mark.parametrize("file", SCENARIO_FILES, ids=scenario_name)
 def test_every_values_file_of_the_project_passes(file: Path) -> None:
     result = check("-f", file)

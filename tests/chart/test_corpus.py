@@ -113,6 +113,7 @@ def test_a_situation_is_written_as_the_others(file: Path) -> None:
 
 
 @SITUATIONS
+@pytest.mark.every_helm
 def test_a_situation_ends_as_its_file_says(render: Render, helm: Helm, file: Path) -> None:
     found = situation(file)
     chosen = options(found)

@@ -7,6 +7,8 @@ from rendering import EVERYTHING, Render, environment, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 
+pytestmark = pytest.mark.every_helm
+
 
 def test_the_users_variable_replaces_the_charts_of_the_same_name(render: Render) -> None:
     manifests = render({"predictor": {"env": [{"name": "LMCACHE_LOG_LEVEL", "value": "DEBUG"}]}})

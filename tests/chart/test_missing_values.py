@@ -14,6 +14,8 @@ from rendering import CHART, PREVIOUS_CHART, PREVIOUS_VALUES, Render, default_va
 from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.chart.manifests import Manifests
 
+pytestmark = pytest.mark.every_helm
+
 SECRET = remote_backend("redis", auth={"existingSecret": "password"})
 """Makes renders comparable: without it each one has a password of its own."""
 

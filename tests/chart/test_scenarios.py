@@ -16,7 +16,7 @@ from rendering import (
     scenario_values,
 )
 
-from lmcache_kserve.chart import policies, schemas
+from lmcache_kserve.chart import helm_binary, policies, schemas
 from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.chart.manifests import Manifests, describe
 
@@ -56,6 +56,20 @@ def test_every_scenario_fits_every_version_of_kubernetes_and_kserve(render: Rend
         for pair in pairs
     }
     assert {pair: found for pair, found in refused.items() if found} == {}
+
+
+@SCENARIOS
+def test_every_helm_renders_a_scenario_alike(file: Path) -> None:
+    def objects(major: int) -> dict[str, Any]:
+        helm = Helm(helm_binary.pinned_helm(major))
+        text = helm.template(CHART, release="llm", namespace="models", values_files=[file]).text
+        # A password that nobody gave is another one in every render.
+        fixed = re.sub(r"^( +(?:password|checksum/[a-z-]*password): ).*$", r"\1fixed", text, flags=re.MULTILINE)
+        return {describe(item): item for item in Manifests.parse(fixed)}
+
+    first, *others = map(objects, helm_binary.PINNED_HELM)
+    assert others
+    assert all(other == first for other in others)
 
 
 @SCENARIOS

@@ -3,6 +3,8 @@
 import pytest
 from rendering import BACKENDS, CHART, PREVIOUS_CHART, PREVIOUS_VALUES, Render, remote_backend
 
+pytestmark = pytest.mark.every_helm
+
 IMMUTABLE = {
     "Deployment": ("selector",),
     "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),

@@ -12,6 +12,8 @@ from rendering import CHART, SCENARIO_FILES, default_values, moved_values, scena
 
 from lmcache_kserve.chart.helm import Helm, HelmError
 
+pytestmark = pytest.mark.every_helm
+
 # Objects that Kubernetes or LMCache defines: the rendered result is judged by their schemas, not by ours.
 PASSED_THROUGH = (
     "affinity",
