@@ -32,6 +32,11 @@ PREVIOUS_VALUES = REPOSITORY / "tests" / "previous" / "cpu.yaml"
 SCENARIO_FILES = (*sorted((REPOSITORY / "values").glob("*.yaml")), *sorted((CHART / "ci").glob("*-values.yaml")))
 """Every values file that a user would copy, and every one that chart-testing installs."""
 
+NEWEST: dict[str, Any] = {
+    "runtime": {"server": "vllm", "image": {"repository": "docker.io/lmcache/vllm-openai", "tag": "v0.5.6"}}
+}
+"""Values that name an image whose LMCache has every option that the chart offers."""
+
 BACKENDS = ("redis", "valkey", "lmcache-server")
 """The remote backends that the chart deploys as one workload."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rendering import CHART, Render
+from rendering import CHART, NEWEST, Render
 
 import lmcache_kserve
 from lmcache_kserve.chart import contract
@@ -18,7 +18,7 @@ RELEASES: tuple[dict[str, Any], ...] = (
     {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}},
     {
         "remoteBackend": {"type": "redis"},
-        "runtime": {"server": "vllm"},
+        **NEWEST,
         "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
     },
     {"remoteBackend": {"type": "mooncake"}, "runtime": {"image": {"repository": "example.com/engine", "tag": "1"}}},

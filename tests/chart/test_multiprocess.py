@@ -5,13 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from rendering import PASSWORD, Render, environment, option, pod, remote_backend
+from rendering import NEWEST, PASSWORD, Render, environment, option, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifests, sidecars
-
-NEWEST: dict[str, Any] = {"runtime": {"server": "vllm"}}
-"""Values whose default image has an LMCache with every option of the server."""
 
 HEARTBEAT = "lmcache.mp.heartbeat_interval"
 

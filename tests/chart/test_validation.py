@@ -9,7 +9,7 @@ import pytest
 from problems import PROBLEMS
 from problems.case import CPU_IMAGE, KNATIVE, SECRET, arguments, variable
 from problems.resp import EXTERNAL, SERVERS
-from rendering import CHART, Render, remote_backend
+from rendering import CHART, NEWEST, Render, remote_backend
 
 from lmcache_kserve.chart.helm import Helm, HelmError
 
@@ -124,7 +124,7 @@ WORKING: dict[str, dict[str, Any]] = {
     },
     "a server on each node in Knative": {
         **KNATIVE,
-        "runtime": {"server": "vllm"},
+        **NEWEST,
         "lmcache": {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
     },
     "the port of KServe's gRPC beside vLLM's own server": {

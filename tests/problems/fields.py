@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rendering import NEWEST
+
 from problems.case import KNATIVE, VLLM, Problem, arguments, labelled, problem
 
 
@@ -106,7 +108,7 @@ CLAIMS = {
     "a claim that another pod cannot use": problem(
         "lmcache.multiprocess.placement",
         "transferMode",
-        **VLLM,
+        **NEWEST,
         lmcache={"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}},
         predictor=claimed(
             resources={"claims": [{"name": "gpu"}]},
@@ -155,7 +157,7 @@ EXTRA = {
 def isolated(**values: Any) -> dict[str, Any]:
     """Values of a server that reads GPU memory without a common IPC namespace."""
     mode = {"mode": "multiprocess", "multiprocess": {"isolatedIpc": True}}
-    return {**VLLM, "lmcache": mode, **values}
+    return {**NEWEST, "lmcache": mode, **values}
 
 
 NODE: dict[str, Any] = {"mode": "multiprocess", "multiprocess": {"placement": "daemonset"}}

@@ -59,6 +59,7 @@ def test_engines_with_the_same_releases_share_a_record(tmp_path: Path) -> None:
     assert engine_table.read_all(tmp_path, PAIRS).keys() == {
         ("kserve-0.20", "in-process"),
         ("kserve-0.21", "in-process"),
+        ("lmcache-0.5.1", "in-process"),
     }
 
 
@@ -93,8 +94,13 @@ def test_a_release_of_kserve_whose_image_cannot_work_says_what_to_change() -> No
 def test_pairs_that_passed_are_listed_once_with_all_their_images() -> None:
     rows = lines([record(), record("kserve-0.17", outcome="refused")], "proven_pairs")
 
-    images = "`kserve/huggingfaceserver:v0.20.0-gpu`, `kserve/huggingfaceserver:v0.21.0-gpu`"
-    assert rows[2:] == [f"| 0.24.0 | 0.5.1 | 2 checks passed, 8.2 times | not run yet | {images} |"]
+    images = (
+        "kserve/huggingfaceserver:v0.20.0-gpu",
+        "kserve/huggingfaceserver:v0.21.0-gpu",
+        "lmcache/vllm-openai:v0.5.1",
+    )
+    named = ", ".join(f"`{image}`" for image in images)
+    assert rows[2:] == [f"| 0.24.0 | 0.5.1 | 2 checks passed, 8.2 times | not run yet | {named} |"]
 
 
 def test_an_outcome_that_the_catalog_does_not_foretell_is_a_surprise() -> None:
