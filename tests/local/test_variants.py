@@ -75,10 +75,11 @@ def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: froze
 @pytest.mark.parametrize(
     ("server", "mode"),
     [
+        # Both default images carry the same releases, so the gate proves each mode once.
         ("huggingfaceserver", "in-process"),
-        # The gate proves nearly the same pair as these two with the CPU image.
+        ("vllm", "multiprocess"),
+        pytest.param("huggingfaceserver", "multiprocess", marks=pytest.mark.long),
         pytest.param("vllm", "in-process", marks=pytest.mark.long),
-        pytest.param("vllm", "multiprocess", marks=pytest.mark.long),
     ],
 )
 def test_the_releases_of_a_default_image_pass_in_each_mode(demo: Demo, server: str, mode: str) -> None:
