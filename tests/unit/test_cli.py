@@ -119,9 +119,24 @@ def test_verify_passes_its_options_on_and_says_whether_every_check_passed(
         return passed
 
     monkeypatch.setattr(verify, "run", run)
-    assert invoke("verify", "demo", "-n", "llm", "--no-faults", "--context", "staging", "--pairs", "5")[0] == code
+    assert (
+        invoke(
+            "verify",
+            "demo",
+            "-n",
+            "llm",
+            "--no-faults",
+            "--context",
+            "staging",
+            "--pairs",
+            "5",
+            "--answer-tokens",
+            "200",
+        )[0]
+        == code
+    )
     assert (seen[0].release, seen[0].namespace, seen[0].context) == ("demo", "llm", "staging")
-    assert seen[0].measurement.pairs == 5
+    assert (seen[0].measurement.pairs, seen[0].measurement.answer_tokens) == (5, 200)
     assert not seen[0].measurement.faults
 
 

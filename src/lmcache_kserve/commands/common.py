@@ -31,6 +31,9 @@ Settings = Annotated[
 ]
 Pairs = Annotated[int, typer.Option(min=3, help="Pairs of cold and warm requests that TTFT is taken from.")]
 PromptTokens = Annotated[int, typer.Option(min=64, help="Length of the prompts, in tokens.")]
+AnswerTokens = Annotated[
+    int, typer.Option(min=1, help="Length of the answers, in tokens. Long answers show small errors of a cache.")
+]
 ReportFolder = Annotated[
     Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")
 ]

@@ -14,6 +14,7 @@ from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import (
     DEFAULTS,
+    AnswerTokens,
     Pairs,
     PromptTokens,
     ReportFolder,
@@ -52,6 +53,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
     engine: EngineName = None,
     pairs: Pairs = DEFAULTS.pairs,
     prompt_tokens: PromptTokens = DEFAULTS.prompt_tokens,
+    answer_tokens: AnswerTokens = DEFAULTS.answer_tokens,
     baseline: Annotated[
         bool, typer.Option(help="Also run plain vLLM, to report overhead and share of the possible gain.")
     ] = True,
@@ -73,7 +75,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
             secrets=parse_secrets(secrets or ()),
             model=model,
             engine=engine,
-            measurement=Measurement(pairs=pairs, prompt_tokens=prompt_tokens),
+            measurement=Measurement(pairs=pairs, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens),
             baseline=baseline,
             keep=keep,
             out=out,

@@ -11,7 +11,15 @@ from rich.console import Console
 from lmcache_kserve.cluster.api import Api
 from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.commands import conclusion
-from lmcache_kserve.commands.common import DEFAULTS, Pairs, PromptTokens, ReportFolder, command_words, finish
+from lmcache_kserve.commands.common import (
+    DEFAULTS,
+    AnswerTokens,
+    Pairs,
+    PromptTokens,
+    ReportFolder,
+    command_words,
+    finish,
+)
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.evidence import Evidence, ReplicaLog
 from lmcache_kserve.experiment.measurement import Measurement
@@ -32,6 +40,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
     context: Annotated[str | None, typer.Option(help="Context of the kubeconfig; by default its current one.")] = None,
     pairs: Pairs = DEFAULTS.pairs,
     prompt_tokens: PromptTokens = DEFAULTS.prompt_tokens,
+    answer_tokens: AnswerTokens = DEFAULTS.answer_tokens,
     faults: Annotated[
         bool, typer.Option("--faults/--no-faults", help="Also kill a replica and interrupt the backend.")
     ] = True,
@@ -48,7 +57,11 @@ def verify(  # noqa: PLR0913 - one parameter per option
         kubeconfig=kubeconfig,
         context=context,
         measurement=Measurement(
-            pairs=pairs, prompt_tokens=prompt_tokens, kill_answer_tokens=_KILL_ANSWER_TOKENS, faults=faults
+            pairs=pairs,
+            prompt_tokens=prompt_tokens,
+            answer_tokens=answer_tokens,
+            kill_answer_tokens=_KILL_ANSWER_TOKENS,
+            faults=faults,
         ),
         out=out,
         command=command_words(),

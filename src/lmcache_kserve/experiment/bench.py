@@ -78,11 +78,13 @@ class Bench:
         context = self._context(probe)
         text = self.prompts.fresh(_PROBE_WORDS)
         tokens = probe.send(text, max_tokens=1).prompt_tokens
-        limit = (
-            (context or self.measurement.prompt_tokens * 100) - self.measurement.kill_answer_tokens - _CONTEXT_MARGIN
-        )
+        answer = max(self.measurement.answer_tokens, self.measurement.kill_answer_tokens)
+        limit = (context or self.measurement.prompt_tokens * 100) - answer - _CONTEXT_MARGIN
         if limit < self.measurement.answer_tokens:
-            raise HarnessError(f"a context of {context} tokens is too short to measure: raise model.maxModelLen")
+            raise HarnessError(
+                f"a context of {context} tokens is too short for answers of {answer}: raise model.maxModelLen, "
+                "or give a smaller --answer-tokens"
+            )
         short = max(self.measurement.traffic_tokens, 2 * self.target.chunk_size + _CONTEXT_MARGIN)
         self._long_words = words_for(
             min(self.measurement.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens

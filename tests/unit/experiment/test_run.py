@@ -57,6 +57,17 @@ def test_prompts_stay_within_the_models_context(context: int | None) -> None:
     assert pairs[0].cold.prompt_tokens + QUICK.kill_answer_tokens <= 1500
 
 
+def test_long_answers_leave_less_of_the_context_to_the_prompts() -> None:
+    with FakeTarget(context=1500) as target:
+        pairs = prove(target, measurement=replace(QUICK, answer_tokens=600)).evidence.pairs
+    assert pairs[0].cold.prompt_tokens + 600 <= 1500
+
+
+def test_answers_that_fill_the_context_are_refused_by_the_option_to_change() -> None:
+    with FakeTarget(context=1500) as target, pytest.raises(HarnessError, match=r"model\.maxModelLen.*--answer-tokens"):
+        prove(target, measurement=replace(QUICK, answer_tokens=1000))
+
+
 def test_a_killed_replica_is_really_cut_off_and_its_request_retried_on_the_other() -> None:
     kill = run().evidence.kill
 
