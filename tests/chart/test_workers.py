@@ -1,10 +1,11 @@
 """The workers of a replica: one number for memory, disk, threads, notes and messages, and the same in the harness."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from rendering import Render, option, pod
+from rendering import CHART, Render, option, pod
 
 from lmcache_kserve.lmcache.arguments import workers
 
@@ -63,6 +64,23 @@ def test_words_of_the_command_count_as_arguments_do(render: Render) -> None:
     manifests = render({"runtime": runtime, "predictor": {"gpu": {"count": 4}}})
     assert option(pod(manifests).container["args"], "--tensor-parallel-size") == "2"
     assert workers(pod(manifests).command_line).count == 4
+
+
+def test_every_option_of_the_server_that_a_template_names_is_refused_by_its_beginning() -> None:
+    templates = CHART / "templates"
+    named = {
+        option
+        for file in [*(templates / "inference").glob("_*.tpl"), templates / "lmcache" / "_identity.tpl"]
+        for option in re.findall(r'"(--[a-z][a-z-]+[a-z])"', file.read_text(encoding="utf-8"))
+    }
+    read = (
+        (templates / "_arguments.tpl")
+        .read_text(encoding="utf-8")
+        .partition('arguments.read"')[2]
+        .partition("toJson")[0]
+    )
+    assert len(named) > 40
+    assert named - set(re.findall(r'"(--[a-z-]+)"', read)) == {"--config"}
 
 
 @pytest.mark.parametrize("server", ["vllm", "huggingfaceserver"])

@@ -37,6 +37,21 @@ SERVER = {
     "hybrid memory in the arguments": problem(
         "model.extraArgs[0]", model=arguments("--no-disable-hybrid-kv-cache-manager")
     ),
+    "the beginning of an option": problem(
+        "model.extraArgs[0]", "write --tensor-parallel-size", model=arguments("--tensor=2")
+    ),
+    "the beginning of an option with underscores": problem(
+        "model.extraArgs[1]", "write --api-key", model=arguments("--max-num-seqs=4", "--api_k=a")
+    ),
+    "the beginning of an option of a command": problem(
+        "runtime.command[2]",
+        "write --data-parallel-size",
+        runtime={"server": "vllm", "command": ["vllm", "serve", "--data-parallel-s", "2"]},
+    ),
+    "options in a file": problem("model.extraArgs[0]", "model.extraArgs", model=arguments("--config=/etc/vllm.yaml")),
+    "options in a file of a command": problem(
+        "runtime.command[2]", runtime={"server": "vllm", "command": ["vllm", "serve", "--config", "/etc/vllm.yaml"]}
+    ),
     "an option that has a value of its own": problem("model.extraArgs[0]", "runtime.port", model=arguments("--port=1")),
     "an option in the other spelling": problem(
         "model.extraArgs[0]", "model.maxModelLen", model=arguments("--max_model_len", "100")

@@ -33,6 +33,17 @@ kserve.annotations: {{ $key }} is set through {{ $value }}
 {{- include "lmcache-kserve.validate.labels" (dict "path" "kserve.labels" "labels" .Values.kserve.labels) }}
 {{- end }}
 
+{{/* Arguments that hide from the chart what it counts and compares. Input: dict "at" the value's place "argument" the word. */}}
+{{- define "lmcache-kserve.validate.argument" -}}
+{{- $option := include "lmcache-kserve.arguments.name" .argument }}
+{{- with include "lmcache-kserve.arguments.whole" $option }}
+{{ $.at }}: the server takes {{ $option }} for {{ . }}; write {{ . }}
+{{- end }}
+{{- if eq $option "--config" }}
+{{ .at }}: the chart cannot read the file of --config, which may set ports, sizes and keys; write its options into model.extraArgs
+{{- end }}
+{{- end }}
+
 {{- define "lmcache-kserve.validate.model" -}}
 {{- $lmcache := .Values.lmcache -}}
 {{- $inProcess := include "lmcache-kserve.lmcache.inProcess" . -}}
@@ -40,6 +51,7 @@ kserve.annotations: {{ $key }} is set through {{ $value }}
 {{- $at := printf "model.extraArgs[%d]" $index }}
 {{- $option := include "lmcache-kserve.arguments.name" $argument }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" $at "text" $argument) }}
+{{- include "lmcache-kserve.validate.argument" (dict "at" $at "argument" $argument) }}
 {{- if regexMatch `^--?[A-Za-z][A-Za-z0-9_-]*\s` $argument }}
 {{ $at }}: {{ $option }} and its value are one word here; write two entries, or {{ $option }}=VALUE
 {{- end }}
@@ -85,6 +97,7 @@ runtime.port: {{ int $runtime.port }} is the port that huggingfaceserver takes f
 {{- end }}
 {{- range $index, $word := $runtime.command }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" (printf "runtime.command[%d]" $index) "text" $word) }}
+{{- include "lmcache-kserve.validate.argument" (dict "at" (printf "runtime.command[%d]" $index) "argument" $word) }}
 {{- end }}
 {{- with $runtime.tensorParallelSize }}
 {{- if and (eq $runtime.server "huggingfaceserver") (ne (int .) (max 1 $gpus | int)) }}
