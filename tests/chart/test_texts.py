@@ -38,6 +38,24 @@ def test_numbers_among_labels_become_text_and_null_leaves_a_key_out(helm: Helm, 
     assert 'b: "null"' not in text
 
 
+@pytest.mark.parametrize("kind", ["initContainers", "sidecars"])
+def test_numbers_in_the_environment_of_a_users_container_become_text(render: Render, kind: str) -> None:
+    secret = {"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
+    variables = [{"name": "COUNT", "value": 20000000}, {"name": "SHARE", "value": 0.5}, secret]
+    container = {"name": "own", "image": "a:1", "env": variables, "securityContext": {"runAsUser": 1000700000}}
+    predictor = render({"predictor": {kind: [container]}}).one("InferenceService")["spec"]["predictor"]
+    (own,) = (one for one in predictor["containers" if kind == "sidecars" else kind] if one["name"] == "own")
+    assert own["env"] == [{"name": "COUNT", "value": "20000000"}, {"name": "SHARE", "value": "0.5"}, secret]
+    assert own["securityContext"] == {"runAsUser": 1000700000}
+
+
+@pytest.mark.parametrize("kind", ["initContainers", "sidecars"])
+def test_a_variable_whose_name_is_a_word_of_yaml_is_refused_by_the_schema(helm: Helm, kind: str) -> None:
+    container = {"name": "own", "image": "a:1", "env": [{"name": True, "value": "1"}]}
+    with pytest.raises(HelmError, match=rf"predictor.{kind}.0.env.0.name"):
+        helm.template(CHART, release="llm", namespace="models", values={"predictor": {kind: [container]}})
+
+
 PAYLOAD = "a: \"b'\nevil: c # "
 """A text that ends what it stands in, if it is not quoted."""
 

@@ -61,6 +61,17 @@ Input: list of lists. Output: JSON list.
 {{- toJson $env -}}
 {{- end }}
 
+{{/* Containers of a user, whose variables become strings. Input: list of containers. Output: JSON list. */}}
+{{- define "lmcache-kserve.containers" -}}
+{{- $containers := list -}}
+{{- range . -}}
+  {{- $container := deepCopy . -}}
+  {{- with $container.env }}{{ $_ := set $container "env" (include "lmcache-kserve.mergeEnv" (list .) | fromJsonArray) }}{{ end -}}
+  {{- $containers = append $containers $container -}}
+{{- end -}}
+{{- toJson $containers -}}
+{{- end }}
+
 {{/*
 A dict without the keys whose value is null. A user writes null to remove what the chart or a backend sets.
 Input: dict. Output: JSON dict.
