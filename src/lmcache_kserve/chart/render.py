@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,12 +111,19 @@ class Renderer:
         return digest.hexdigest()
 
     def digest(self) -> str:
-        """SHA-256 over the chart and the values: equal where the same is rendered, but for generated passwords."""
-        folders = (self.chart / "templates", self.chart / "files")
-        files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
-        digest = hashlib.sha256(self.values_digest().encode())
-        for path in (self.chart / "Chart.yaml", self.chart / "values.yaml", *files):
-            digest.update(path.relative_to(self.chart).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        """SHA-256 over what runs: the rendered objects without generated passwords, the chart's version, and helm test.
+
+        Raises:
+            HarnessError: as for `release`.
+        """
+        digest = hashlib.sha256()
+        for manifest in self.release():
+            metadata = manifest["metadata"]
+            annotations = metadata.get("annotations", {})
+            if "helm.sh/hook" in annotations or manifest["kind"] == "Secret":
+                continue
+            text = json.dumps(manifest, sort_keys=True)
+            digest.update(re.sub(r'"(?:checksum/[a-z-]*password|helm\.sh/chart)": "[^"]*"', "", text).encode() + b"\0")
         return digest.hexdigest()
 
     def versions(self) -> dict[str, str]:
