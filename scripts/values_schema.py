@@ -9,7 +9,8 @@ What a value may be follows from its default and its comments:
 - a mapping with a plain comment is a section: its keys are the only ones that it may have.
 - `# @schema {...}`, above the text, adds to or replaces what the default implies, as JSON Schema in YAML's flow style.
 - `# -- (int) text` gives the type of a value that is empty by default, for the README's table.
-- value_shapes.yaml says what values of one name hold wherever they stand, such as tolerations.
+- value_shapes.yaml says what values of one name hold wherever they stand, such as tolerations. Definitions of Kubernetes that
+  a shape names come from kubernetes_definitions.py.
 
 Values of earlier charts (files/moved-values.yaml) fit the schema too: the chart itself says what to do with them.
 
@@ -28,10 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from kubernetes_definitions import definitions, referring
 
 CHART = Path(__file__).resolve().parent.parent / "charts" / "lmcache-kserve"
-SHAPES: dict[str, dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).resolve().parent / "value_shapes.yaml").read_text(encoding="utf-8")
+SHAPES: dict[str, dict[str, Any]] = referring(
+    yaml.safe_load((Path(__file__).resolve().parent / "value_shapes.yaml").read_text(encoding="utf-8"))
 )
 DOCUMENTED = "-- "
 ANNOTATED = "@schema "
@@ -103,13 +105,14 @@ def generate(values: str) -> Schema:
     # Helm adds it to the values of every chart that another one depends on.
     properties["global"] = {"description": "Values that Helm shares with a parent chart; not used.", "type": "object"}
     properties["enabled"] = {"description": "For the condition of a parent chart.", "type": "boolean"}
+    shapes = {name: shape for name, shape in SHAPES.items() if "$ref" in json.dumps(_shape(name))}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the Helm chart lmcache-kserve",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
-        "definitions": {name: shape for name, shape in SHAPES.items() if "$ref" in json.dumps(_shape(name))},
+        "definitions": shapes | definitions({"properties": properties, "shapes": shapes}),
     }
 
 
@@ -267,7 +270,7 @@ def _schema(node: yaml.Node, comment: Comment, lines: list[str], *, path: tuple[
 def _shape(name: str) -> Schema:
     """What values of a name hold; a large shape stands in the schema once."""
     shape = SHAPES.get(name, {})
-    return {"allOf": [{"$ref": f"#/definitions/{name}"}]} if {"items", "properties"} & shape.keys() else shape
+    return {"allOf": [{"$ref": f"#/definitions/{name}"}]} if {"items", "properties", "$ref"} & shape.keys() else shape
 
 
 def _comment(lines: list[str], line: int, path: tuple[str, ...]) -> Comment:
@@ -281,7 +284,7 @@ def _comment(lines: list[str], line: int, path: tuple[str, ...]) -> Comment:
     words = [text for text in block if not text.startswith(ANNOTATED)]
     if not words:
         raise ValuesError(f"{'.'.join(path)} has no comment")
-    schema = yaml.safe_load(annotations[0]) if annotations else {}
+    schema = referring(yaml.safe_load(annotations[0])) if annotations else {}
     if len(annotations) > 1 or not isinstance(schema, dict):
         raise ValuesError(f"{'.'.join(path)}: `# @schema` is one mapping in one line")
     documented = words[0].startswith(DOCUMENTED)

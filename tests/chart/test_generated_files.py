@@ -19,6 +19,7 @@ ANNOTATIONS = CHART_YAML["annotations"]
 
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
+    module_at(REPOSITORY / "scripts" / "kubernetes_definitions.py")
     return module_at(REPOSITORY / "scripts" / "values_schema.py")
 
 

@@ -1,0 +1,103 @@
+"""Kubernetes' own definitions as definitions of a chart's schema, so that Helm refuses what an API server would.
+
+Source: the strict schemas of the newest Kubernetes in the package kubernetes-validate, `_definitions.json`. They admit
+null for every field, as an API server does.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+Schema = dict[str, Any]
+
+MARK = "$kubernetes"
+"""Key of a shape that stands for a definition: `{$kubernetes: Probe}`; a group other than core/v1 stands before it."""
+
+# What schemas of Kubernetes leave to the API server.
+# Source: k8s.io/apimachinery/pkg/api/resource/quantity.go.
+QUANTITY: Schema = {
+    "anyOf": [
+        {"type": ["number", "null"]},
+        {"type": "string", "pattern": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$"},
+    ]
+}
+_GROUP = "io.k8s.api."
+_REFERENCE = "#/$defs/"
+_LEFT_OUT = ("description", "format", "default")
+
+
+def referring(shape: Any) -> Any:  # noqa: ANN401 - a part of a schema
+    """A shape with references in the place of marks."""
+    if isinstance(shape, list):
+        return [referring(one) for one in shape]
+    if not isinstance(shape, dict):
+        return shape
+    if MARK in shape:
+        return {"$ref": f"#/definitions/{_name(shape[MARK])}"}
+    return {key: referring(value) for key, value in shape.items()}
+
+
+def definitions(schema: Schema) -> Schema:
+    """Every definition of Kubernetes that a schema refers to, and that these refer to, by its name there.
+
+    Raises:
+        KeyError: Kubernetes has no such definition.
+    """
+    known = _known()
+    found: Schema = {}
+    wanted = set(_references(schema))
+    while missing := {name for name in wanted if name.startswith("kubernetes.")} - found.keys():
+        for name in missing:
+            found[name] = QUANTITY if name.endswith(".Quantity") else _short(known[_full(name)])
+            wanted |= set(_references(found[name]))
+    return dict(sorted(found.items()))
+
+
+def _known() -> Mapping[str, Schema]:
+    folder = resources.files("kubernetes_validate") / "kubernetes-json-schema"
+    releases = [entry for entry in folder.iterdir() if re.fullmatch(r"v\d+\.\d+\.\d+-local-strict", entry.name)]
+    newest = max(releases, key=lambda entry: [int(part) for part in re.findall(r"\d+", entry.name)])
+    loaded: dict[str, Mapping[str, Schema]] = json.loads((newest / "_definitions.json").read_text(encoding="utf-8"))
+    return loaded["$defs"]
+
+
+def _name(kind: str) -> str:
+    return f"kubernetes.{kind}" if "." in kind else f"kubernetes.core.v1.{kind}"
+
+
+def _full(name: str) -> str:
+    rest = name.removeprefix("kubernetes.")
+    return f"io.k8s.{rest}" if rest.startswith("apimachinery.") else f"{_GROUP}{rest}"
+
+
+def _short(definition: Any) -> Any:  # noqa: ANN401 - a part of a schema
+    """A definition without prose, which would make the chart's schema three times as large."""
+    if isinstance(definition, list):
+        return [_short(one) for one in definition]
+    if not isinstance(definition, dict):
+        return definition
+    kept: Schema = {}
+    for key, value in definition.items():
+        if key == "$ref":
+            target = value.removeprefix(_REFERENCE).removeprefix("io.k8s.").removeprefix("api.")
+            kept[key] = f"#/definitions/kubernetes.{target}"
+        elif key == "properties":
+            kept[key] = {name: _short(one) for name, one in value.items()}
+        elif key not in _LEFT_OUT and not key.startswith("x-"):
+            kept[key] = _short(value)
+    return kept
+
+
+def _references(schema: Any) -> Iterator[str]:  # noqa: ANN401 - a part of a schema
+    """Names of the definitions that a schema refers to."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _references(one)
+    elif isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "$ref" and isinstance(value, str):
+                yield value.removeprefix("#/definitions/")
+            else:
+                yield from _references(value)
