@@ -9,8 +9,8 @@ What a value may be follows from its default and its comments:
 - a mapping with a plain comment is a section: its keys are the only ones that it may have.
 - `# @schema {...}`, above the text, adds to or replaces what the default implies, as JSON Schema in YAML's flow style.
 - `# -- (int) text` gives the type of a value that is empty by default, for the README's table.
-- value_shapes.yaml says what values of one name hold wherever they stand, such as tolerations. Definitions of Kubernetes that
-  a shape names come from kubernetes_definitions.py.
+- value_shapes.yaml says what values of one name hold wherever they stand, such as tolerations. Definitions of
+  Kubernetes that a shape names come from kubernetes_definitions.py.
 
 Values of earlier charts (files/moved-values.yaml) fit the schema too: the chart itself says what to do with them.
 

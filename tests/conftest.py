@@ -22,6 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run each test of the chart with every pinned Helm, not the newest only",
     )
     parser.addoption(
+        "--examples", default=100, type=int, help="how many sets of wrong values tests/chart/test_any_value.py tries"
+    )
+    parser.addoption(
         "--proofs", type=Path, help="a file, docs/reports/proofs.json, in which to keep what the tests have proven"
     )
 

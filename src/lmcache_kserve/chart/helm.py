@@ -200,7 +200,7 @@ class Helm:
                 argv,
                 input=stdin,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 timeout=self.timeout_s,
                 env=_environment(),
                 check=False,
@@ -237,7 +237,8 @@ def _value_arguments(
         arguments += ["--values", "-"]
     for flag, given in assignments.items():
         arguments += [word for assignment in given for word in (flag, assignment)]
-    return arguments, json.dumps(values) if values is not None else ""
+    # YAML reads JSON, but not the pairs of escapes that JSON has for a character beyond 16 bits.
+    return arguments, json.dumps(values, ensure_ascii=False) if values is not None else ""
 
 
 def _error(stdout: str, stderr: str, argv: Sequence[str]) -> HelmError:
