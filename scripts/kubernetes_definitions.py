@@ -23,6 +23,7 @@ QUANTITY: Schema = {
         {"type": "string", "pattern": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$"},
     ]
 }
+_SELECTORS = frozenset({"core.v1.NodeSelectorRequirement", "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement"})
 _GROUP = "io.k8s.api."
 _REFERENCE = "#/$defs/"
 _LEFT_OUT = ("description", "format", "default")
@@ -51,6 +52,9 @@ def definitions(schema: Schema) -> Schema:
     while missing := {name for name in wanted if name.startswith("kubernetes.")} - found.keys():
         for name in missing:
             found[name] = QUANTITY if name.endswith(".Quantity") else _short(known[_full(name)])
+            if name.removeprefix("kubernetes.") in _SELECTORS:
+                # The chart itself says of a Boolean which word of YAML to quote.
+                found[name]["properties"]["values"]["items"] = {"type": ["string", "boolean"]}
             wanted |= set(_references(found[name]))
     return dict(sorted(found.items()))
 

@@ -46,7 +46,9 @@ MODEL = {
         model={"storageUri": "hf://a/b"},
         huggingFace={"existingSecret": "hf", "existingSecretKey": "token"},
     ),
-    "an option and its value in one word": problem("model.extraArgs[1]", "--seed", model=arguments("--a", "--seed 1")),
+    "an option and its value in one word": problem(
+        "model.extraArgs[1]", "--seed", model=arguments("--max-num-seqs=4", "--seed 1")
+    ),
 }
 
 WORKERS = {

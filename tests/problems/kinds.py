@@ -43,7 +43,10 @@ WORDS = {
             "affinity": {
                 "nodeAffinity": {
                     "preferredDuringSchedulingIgnoredDuringExecution": [
-                        {"preference": {"matchExpressions": [{"key": "a", "operator": "In", "values": [False]}]}}
+                        {
+                            "weight": 1,
+                            "preference": {"matchExpressions": [{"key": "a", "operator": "In", "values": [False]}]},
+                        }
                     ]
                 }
             }

@@ -44,6 +44,9 @@ SERVER = {
         ),
         "no bound": backend(kind, "resources.limits.memory", "maxmemory", resources={"limits": {"memory": None}}),
         "a bound that is no quantity": backend(kind, "maxmemory", maxmemory="lots"),
+        "a claim whose size is no quantity": backend(
+            kind, "persistence.size", persistence={"enabled": True, "size": "lots"}
+        ),
         "a repository without a version": backend(kind, "image.tag", image={"tag": ""}),
         "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
         "a claim that it does not use": backend(

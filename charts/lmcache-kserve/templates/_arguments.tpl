@@ -11,14 +11,16 @@ and underscores for dashes in the name of an option.
 {{/* Options of the model's server that the chart reads. argparse also takes the beginning of each. Output: JSON list. */}}
 {{- define "lmcache-kserve.arguments.read" -}}
 {{- list
-      "--api-key" "--calculate-kv-scales" "--code-revision" "--config-format" "--data-parallel-rank" "--data-parallel-size"
-      "--data-parallel-size-local" "--decode-context-parallel-size" "--default-mm-loras" "--disable-sliding-window" "--dtype"
-      "--enable-lora" "--enable-prefix-caching" "--enable-sleep-mode" "--enable-ssl-refresh" "--hf-config-path" "--hf-overrides"
-      "--hf-token" "--host" "--http-port" "--kv-cache-dtype" "--kv-cache-dtype-skip-layers" "--kv-offloading-backend"
-      "--kv-offloading-size" "--kv-transfer-config" "--load-format" "--lora-modules" "--max-model-len" "--mm-processor-kwargs" "--model" "--model-class-overrides" "--model-dir" "--model-id"
-      "--model-impl" "--model-name" "--model-revision" "--no-disable-hybrid-kv-cache-manager" "--no-enable-prefix-caching"
-      "--pipeline-parallel-size" "--port" "--prefill-context-parallel-size" "--quantization" "--quantization-config" "--revision"
-      "--root-path" "--rope-scaling" "--rope-theta" "--served-model-name" "--spec-method" "--spec-model" "--spec-tokens"
+      "--api-key" "--calculate-kv-scales" "--code-revision" "--config-format" "--data-parallel-rank"
+      "--data-parallel-size" "--data-parallel-size-local" "--decode-context-parallel-size" "--default-mm-loras"
+      "--disable-sliding-window" "--dtype" "--enable-lora" "--enable-prefix-caching" "--enable-sleep-mode"
+      "--enable-ssl-refresh" "--hf-config-path" "--hf-overrides" "--hf-token" "--host" "--http-port"
+      "--kv-cache-dtype" "--kv-cache-dtype-skip-layers" "--kv-offloading-backend" "--kv-offloading-size"
+      "--kv-transfer-config" "--load-format" "--lora-modules" "--max-model-len" "--mm-processor-kwargs" "--model"
+      "--model-class-overrides" "--model-dir" "--model-id" "--model-impl" "--model-name" "--model-revision"
+      "--no-disable-hybrid-kv-cache-manager" "--no-enable-prefix-caching" "--pipeline-parallel-size" "--port"
+      "--prefill-context-parallel-size" "--quantization" "--quantization-config" "--revision" "--root-path"
+      "--rope-scaling" "--rope-theta" "--served-model-name" "--spec-method" "--spec-model" "--spec-tokens"
       "--speculative-config" "--ssl-ca-certs" "--ssl-cert-reqs" "--ssl-certfile" "--ssl-ciphers" "--ssl-keyfile"
       "--tensor-parallel-size" "--uds" | toJson -}}
 {{- end }}

@@ -44,6 +44,10 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) }}
 {{ $at }}.persistence.existingClaim: is not used while {{ $at }}.persistence.enabled is false
 {{- end }}
+{{- $claimed := and $values.persistence.enabled (not $values.persistence.existingClaim) }}
+{{- if and $claimed (eq (include "lmcache-kserve.bytes" $values.persistence.size | int64) 0) }}
+{{ $at }}.persistence.size: {{ $values.persistence.size | quote }} is not a quantity above zero, such as 32Gi
+{{- end }}
 {{- else }}
 {{- if not (get $external $address) }}
 {{ $at }}.external.{{ $address }}: is required (host:port) when {{ $at }}.deploy is false
