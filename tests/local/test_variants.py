@@ -25,23 +25,19 @@ SHARED = frozenset({"cross-replica-hit", "restart-hit", "backend-grew", "backend
 """Checks of what replicas share through a backend."""
 
 
-def case(
-    name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL, long: bool = True
-) -> Any:
+def case(name: str, backend: str, *settings: str, mode: str = "in-process", checks: frozenset[str] = ALL) -> Any:
     """A way to configure the cache, and the checks of `demo` that apply to it."""
     given = (f"remoteBackend.type={backend}", f"lmcache.mode={mode}", *settings)
-    marks = [pytest.mark.proves("local", backend, mode), *([pytest.mark.long] if long else [])]
-    return pytest.param(given, checks, id=name, marks=marks)
+    return pytest.param(given, checks, id=name, marks=pytest.mark.proves("local", backend, mode))
 
 
-def multiprocess(
-    backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset(), long: bool = True
-) -> Any:
+def multiprocess(backend: str, *settings: str, name: str = "", without: frozenset[str] = frozenset()) -> Any:
     """The same in mode multiprocess."""
     name = f"multiprocess-{name or backend}"
-    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without, long=long)
+    return case(name, backend, *settings, mode="multiprocess", checks=(ALL | SERVER) - without)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "checks"),
     [
@@ -54,7 +50,7 @@ def multiprocess(
         # Nobody can stop a folder.
         case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
         case("mooncake", "mooncake", *MOONCAKE),
-        multiprocess("redis", long=False),
+        multiprocess("redis"),
         multiprocess("valkey"),
         multiprocess("redis-sentinel"),
         multiprocess("filesystem", without=OUTAGE),
