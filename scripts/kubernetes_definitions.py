@@ -15,6 +15,9 @@ Schema = dict[str, Any]
 MARK = "$kubernetes"
 """Key of a shape that stands for a definition: `{$kubernetes: Probe}`; a group other than core/v1 stands before it."""
 
+MARK_OR_EMPTY = "$kubernetesOrEmpty"
+"""The same for a structure of which an empty text leaves a field out, as null does: a parent chart's null gets lost."""
+
 # What schemas of Kubernetes leave to the API server.
 # Source: k8s.io/apimachinery/pkg/api/resource/quantity.go.
 QUANTITY: Schema = {
@@ -24,6 +27,7 @@ QUANTITY: Schema = {
     ]
 }
 _SELECTORS = frozenset({"core.v1.NodeSelectorRequirement", "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement"})
+_OR_EMPTY = ".orEmpty"
 _GROUP = "io.k8s.api."
 _REFERENCE = "#/$defs/"
 _LEFT_OUT = ("description", "format", "default")
@@ -37,6 +41,8 @@ def referring(shape: Any) -> Any:  # noqa: ANN401 - a part of a schema
         return shape
     if MARK in shape:
         return {"$ref": f"#/definitions/{_name(shape[MARK])}"}
+    if MARK_OR_EMPTY in shape:
+        return {"$ref": f"#/definitions/{_name(shape[MARK_OR_EMPTY])}{_OR_EMPTY}"}
     return {key: referring(value) for key, value in shape.items()}
 
 
@@ -51,12 +57,20 @@ def definitions(schema: Schema) -> Schema:
     wanted = set(_references(schema))
     while missing := {name for name in wanted if name.startswith("kubernetes.")} - found.keys():
         for name in missing:
-            found[name] = QUANTITY if name.endswith(".Quantity") else _short(known[_full(name)])
-            if name.removeprefix("kubernetes.") in _SELECTORS:
-                # The chart itself says of a Boolean which word of YAML to quote.
-                found[name]["properties"]["values"]["items"] = {"type": ["string", "boolean"]}
+            found[name] = QUANTITY if name.endswith(".Quantity") else _definition(name, known)
             wanted |= set(_references(found[name]))
     return dict(sorted(found.items()))
+
+
+def _definition(name: str, known: Mapping[str, Schema]) -> Schema:
+    definition: Schema = _short(known[_full(name.removesuffix(_OR_EMPTY))])
+    if name.removeprefix("kubernetes.") in _SELECTORS:
+        # The chart itself says of a Boolean which word of YAML to quote.
+        definition["properties"]["values"]["items"] = {"type": ["string", "boolean"]}
+    if name.endswith(_OR_EMPTY):
+        fields = definition["properties"].items()
+        definition["properties"] = {field: {"anyOf": [content, {"const": ""}]} for field, content in fields}
+    return definition
 
 
 def _known() -> Mapping[str, Schema]:

@@ -56,6 +56,32 @@ def test_a_variable_whose_name_is_a_word_of_yaml_is_refused_by_the_schema(helm: 
         helm.template(CHART, release="llm", namespace="models", values={"predictor": {kind: [container]}})
 
 
+def test_a_fraction_of_a_processor_reaches_kserve_as_text(render: Render) -> None:
+    fraction = {"requests": {"cpu": 0.5}}
+    container = {"name": "own", "image": "a:1", "resources": fraction}
+    predictor = {"resources": fraction, "sidecars": [container], "initContainers": [container]}
+    mode = {"mode": "multiprocess", "multiprocess": {"resources": fraction}}
+    rendered = render({"predictor": predictor, "lmcache": mode, "remoteBackend": {"waitResources": fraction}})
+    spec = rendered.one("InferenceService")["spec"]["predictor"]
+    for one in [spec["model"], *spec["initContainers"], *spec["containers"]]:
+        assert one["resources"]["requests"]["cpu"] == "0.5"
+
+
+def test_a_percentage_of_pods_is_text_and_a_number_a_number(render: Render) -> None:
+    for given in (1, "34%"):
+        budgets = render(
+            {
+                "predictor": {"podDisruptionBudget": {"maxUnavailable": given}},
+                "remoteBackend": {
+                    "type": "redis-sentinel",
+                    "redisSentinel": {"podDisruptionBudget": {"maxUnavailable": given}},
+                },
+            }
+        ).of_kind("PodDisruptionBudget")
+        assert len(budgets) > 1
+        assert {budget["spec"]["maxUnavailable"] for budget in budgets} == {given}
+
+
 PAYLOAD = "a: \"b'\nevil: c # "
 """A text that ends what it stands in, if it is not quoted."""
 

@@ -61,11 +61,28 @@ Input: list of lists. Output: JSON list.
 {{- toJson $env -}}
 {{- end }}
 
-{{/* Containers of a user, whose variables become strings. Input: list of containers. Output: JSON list. */}}
+{{/*
+Resources of a container. KServe's CRDs refuse numbers with a fraction, which Kubernetes itself takes; they become text.
+Input: dict. Output: JSON dict.
+*/}}
+{{- define "lmcache-kserve.resources" -}}
+{{- $resources := deepCopy . -}}
+{{- range $kind := list "requests" "limits" -}}
+  {{- range $name, $amount := default dict (get $resources $kind) -}}
+    {{- if and (kindIs "float64" $amount) (ne (floor $amount) $amount) -}}
+      {{- $_ := set (get $resources $kind) $name (include "lmcache-kserve.string" $amount) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $resources -}}
+{{- end }}
+
+{{/* Containers of a user, whose variables become text. Input: list of containers. Output: JSON list. */}}
 {{- define "lmcache-kserve.containers" -}}
 {{- $containers := list -}}
 {{- range . -}}
   {{- $container := deepCopy . -}}
+  {{- with $container.resources }}{{ $_ := set $container "resources" (include "lmcache-kserve.resources" . | fromJson) }}{{ end -}}
   {{- with $container.env }}{{ $_ := set $container "env" (include "lmcache-kserve.mergeEnv" (list .) | fromJsonArray) }}{{ end -}}
   {{- $containers = append $containers $container -}}
 {{- end -}}

@@ -254,7 +254,7 @@ administrator raises max-revision-timeout-seconds.
 {{- if $requests }}{{ $_ := set $resources "requests" $requests }}{{ end -}}
 {{- if $limits }}{{ $_ := set $resources "limits" $limits }}{{ end -}}
 {{- with .Values.predictor.resources.claims }}{{ $_ := set $resources "claims" . }}{{ end -}}
-{{- toJson $resources -}}
+{{- include "lmcache-kserve.resources" $resources -}}
 {{- end }}
 
 {{/*
