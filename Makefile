@@ -49,6 +49,10 @@ compatibility: $(UV) ## Write the chart's table of images and their releases, fr
 test: $(UV) ## Unit and chart tests, the chart by the newest Helm; PYTEST_ARGS=--every-helm for each
 	$(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
+.PHONY: test-values
+test-values: $(UV) ## Each of 14 wrong values in the place of each value of the chart, and 2,000 sets of several
+	$(RUN) pytest -n 2 --dist worksteal tests/values tests/chart/test_any_value.py --examples 2000 $(PYTEST_ARGS)
+
 .PHONY: test-local
 test-local: $(UV) ## The proof with the real engine, for each way to configure the cache
 	$(RUN) pytest tests/local $(PYTEST_ARGS)

@@ -44,8 +44,8 @@ _BACKENDS = (
 
 @functools.cache
 def paths() -> tuple[tuple[str, ...], ...]:
-    """Every section and every value of values.yaml."""
-    return tuple(_below(default_values(), ()))
+    """Every section and every value of values.yaml, but for one: the cluster's KServe alone knows predictor.extra."""
+    return tuple(path for path in _below(default_values(), ()) if path != ("predictor", "extra"))
 
 
 def _below(values: Mapping[str, Any], prefix: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
