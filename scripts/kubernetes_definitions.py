@@ -27,6 +27,8 @@ QUANTITY: Schema = {
     ]
 }
 _SELECTORS = frozenset({"core.v1.NodeSelectorRequirement", "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement"})
+# Kubernetes' schema asks for exactly one of two types that both admit null.
+_OWN: dict[str, Schema] = {"Quantity": QUANTITY, "IntOrString": {"type": ["integer", "string", "null"]}}
 _OR_EMPTY = ".orEmpty"
 _GROUP = "io.k8s.api."
 _REFERENCE = "#/$defs/"
@@ -57,7 +59,7 @@ def definitions(schema: Schema) -> Schema:
     wanted = set(_references(schema))
     while missing := {name for name in wanted if name.startswith("kubernetes.")} - found.keys():
         for name in missing:
-            found[name] = QUANTITY if name.endswith(".Quantity") else _definition(name, known)
+            found[name] = _OWN.get(name.rpartition(".")[2]) or _definition(name, known)
             wanted |= set(_references(found[name]))
     return dict(sorted(found.items()))
 

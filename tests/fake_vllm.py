@@ -117,21 +117,26 @@ class LMCacheConnector(Base):
 
 
 class Ping:
-    """HeartbeatThread of LMCache 0.5.1, which clears or sets the event of its server."""
+    """HeartbeatThread of LMCache, whose first argument has another name from 0.5.5 on."""
 
-    def __init__(self, *, mq_client: object, health_event: object, interval: float) -> None:
-        self.mq_client, self.health_event, self.interval = mq_client, health_event, interval
+    def __init__(self, client: object, /, health_event: object, interval: float = 10.0) -> None:
+        self.client, self.health_event, self.interval = client, health_event, interval
         self.starts = 0
 
     def start(self) -> None:
         self.starts += 1
 
 
-def scheduler_adapter(pings: dict[str, Ping] | None) -> SimpleNamespace:
-    """LMCacheMPSchedulerAdapter of two servers; LMCache 0.5.0 to 0.5.5 begins with an empty dict, 0.5.6 with None."""
+def scheduler_adapter(pings: dict[str, Ping] | None, *, clients: str = "req_clients") -> SimpleNamespace:
+    """LMCacheMPSchedulerAdapter of two servers; LMCache 0.5.0 to 0.5.5 begins with an empty dict, 0.5.6 with None.
+
+    Args:
+        pings: what it begins with.
+        clients: name of its clients; mq_clients before LMCache 0.5.5.
+    """
     servers = ("tcp://a:5555", "tcp://b:5555")
     return SimpleNamespace(
-        mq_clients={url: f"client of {url}" for url in servers},
+        **{clients: {url: f"client of {url}" for url in servers}},
         _health_events={url: f"health of {url}" for url in servers},
         _heartbeat_interval=5.0,
         _heartbeats=pings,

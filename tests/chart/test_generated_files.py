@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from loading import module_at
@@ -130,3 +131,17 @@ def test_every_server_has_an_image() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     for server in schema["properties"]["runtime"]["properties"]["server"]["enum"]:
         assert f"lmcache-kserve/image-{server}" in ANNOTATIONS
+
+
+def test_the_definitions_of_kubernetes_admit_null_for_what_is_not_required() -> None:
+    definitions = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["definitions"]
+    refused = [
+        f"{name}.{field}"
+        for name, definition in definitions.items()
+        if name.startswith("kubernetes.")
+        for field, content in definition.get("properties", {}).items()
+        if field not in definition.get("required", ())
+        if not jsonschema.Draft7Validator({"definitions": definitions, "allOf": [content]}).is_valid(None)
+    ]
+    assert len(definitions) > 50
+    assert refused == []

@@ -56,6 +56,25 @@ def test_a_variable_whose_name_is_a_word_of_yaml_is_refused_by_the_schema(helm: 
         helm.template(CHART, release="llm", namespace="models", values={"predictor": {kind: [container]}})
 
 
+def test_null_and_what_kubernetes_takes_for_nothing_stay_allowed_in_its_own_structures(render: Render) -> None:
+    empty = dict.fromkeys(
+        ("command", "args", "env", "envFrom", "ports", "volumeMounts", "resources", "securityContext")
+    )
+    container = {"name": "own", "image": "a:1", **empty}
+    values = {
+        "predictor": {
+            "sidecars": [container],
+            "initContainers": [{**container, "env": [{"name": "A", "value": None}]}],
+            "tolerations": [{"key": "a", "operator": "", "value": "b", "effect": None, "tolerationSeconds": None}],
+            "deploymentStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": None}},
+        },
+        "networkPolicy": {"predictor": {"egress": [{"to": None, "ports": [{"port": 53, "protocol": None}]}]}},
+    }
+    spec = render(values).one("InferenceService")["spec"]["predictor"]
+    (own,) = (one for one in spec["initContainers"] if one["name"] == "own")
+    assert own["env"] == [{"name": "A"}]
+
+
 def test_a_fraction_of_a_processor_reaches_kserve_as_text(render: Render) -> None:
     fraction = {"requests": {"cpu": 0.5}}
     container = {"name": "own", "image": "a:1", "resources": fraction}

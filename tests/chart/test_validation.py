@@ -122,6 +122,13 @@ WORKING: dict[str, dict[str, Any]] = {
         "model": {"hybridMemory": True, "extraArgs": ["--no-disable-hybrid-kv-cache-manager"]},
         "lmcache": {"mode": "multiprocess"},
     },
+    "options of a program that starts the server": {
+        "runtime": {
+            "server": "vllm",
+            "command": ["a-launcher", "--config", "/a.yaml", "--mode", "fast", "--", "vllm", "serve"],
+        }
+    },
+    "options that begin like one of the chart's": {"model": arguments("-n", "2", "-r=1", "--ssl-keyfile-password=a")},
     "a server on each node in Knative": {
         **KNATIVE,
         **NEWEST,

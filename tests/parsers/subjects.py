@@ -12,7 +12,9 @@ from lmcache_kserve.engine.catalog import Pair, pairs
 from lmcache_kserve.lmcache.backends import MULTIPROCESS
 
 DATA = yaml.safe_load((CHART / "files" / "compatibility.yaml").read_text(encoding="utf-8"))
-IN_PROCESS_ONLY = frozenset({"values/external-redis-tls.yaml", "values/gpu-amd.yaml", "values/valkey-glide.yaml"})
+IN_PROCESS_ONLY = frozenset(
+    {"values/external-redis-tls.yaml", "values/gpu-amd.yaml", "values/proxy.yaml", "values/valkey-glide.yaml"}
+)
 """Values files with a backend or a GPU that LMCache's server cannot use so."""
 
 CUSTOM = {"values/custom.yaml": "0.5.6"}

@@ -38,16 +38,17 @@ SERVER = {
         "model.extraArgs[0]", model=arguments("--no-disable-hybrid-kv-cache-manager")
     ),
     "the beginning of an option": problem(
-        "model.extraArgs[0]", "write --tensor-parallel-size", model=arguments("--tensor=2")
+        "model.extraArgs[0]", "for --tensor-parallel-size;", model=arguments("--tensor=2")
     ),
     "the beginning of an option with underscores": problem(
-        "model.extraArgs[1]", "write --api-key", model=arguments("--max-num-seqs=4", "--api_k=a")
+        "model.extraArgs[1]", "for --api-key;", model=arguments("--max-num-seqs=4", "--api_k=a")
     ),
     "the beginning of an option of a command": problem(
         "runtime.command[2]",
-        "write --data-parallel-size",
+        "one of --data-parallel-size, --data-parallel-size-local;",
         runtime={"server": "vllm", "command": ["vllm", "serve", "--data-parallel-s", "2"]},
     ),
+    "the beginning of an option with one dash": problem("model.extraArgs[0]", "for -tp;", model=arguments("-t", "2")),
     "options in a file": problem("model.extraArgs[0]", "model.extraArgs", model=arguments("--config=/etc/vllm.yaml")),
     "options in a file of a command": problem(
         "runtime.command[2]", runtime={"server": "vllm", "command": ["vllm", "serve", "--config", "/etc/vllm.yaml"]}

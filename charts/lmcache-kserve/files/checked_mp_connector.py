@@ -34,14 +34,12 @@ class CheckedLMCacheMPConnector(Guarded, LMCacheMPConnector):
 
 def start_pings(adapter: LMCacheMPSchedulerAdapter) -> None:
     """Start the pings of a scheduler that would not start them; LMCache 0.5.6 has None before it starts its own."""
-    if adapter._heartbeats != {}:  # noqa: SLF001 - LMCache has no public name for it
+    if getattr(adapter, "_heartbeats", None) != {}:
         return
-    for url, client in adapter.mq_clients.items():
-        ping = HeartbeatThread(
-            mq_client=client,
-            health_event=adapter._health_events[url],  # noqa: SLF001 - as above
-            interval=adapter._heartbeat_interval,  # noqa: SLF001 - as above
-        )
+    # LMCache 0.5.5 gave the clients another name, and this argument of its pings too.
+    clients = adapter.req_clients if hasattr(adapter, "req_clients") else adapter.mq_clients
+    for url, client in clients.items():
+        ping = HeartbeatThread(client, adapter._health_events[url], adapter._heartbeat_interval)  # noqa: SLF001 - LMCache has no public names for them
         # Shutdown stops what the dict holds.
         adapter._heartbeats[url] = ping  # noqa: SLF001 - as above
         ping.start()

@@ -11,7 +11,7 @@ and underscores for dashes in the name of an option.
 {{/* Options of the model's server that the chart reads. argparse also takes the beginning of each. Output: JSON list. */}}
 {{- define "lmcache-kserve.arguments.read" -}}
 {{- list
-      "--api-key" "--calculate-kv-scales" "--code-revision" "--config-format" "--data-parallel-rank"
+      "-dcp" "-dp" "-dpl" "-dpn" "-pcp" "-pp" "-q" "-sc" "-tp" "--api-key" "--calculate-kv-scales" "--code-revision" "--config-format" "--data-parallel-rank"
       "--data-parallel-size" "--data-parallel-size-local" "--decode-context-parallel-size" "--default-mm-loras"
       "--disable-sliding-window" "--dtype" "--enable-lora" "--enable-prefix-caching" "--enable-sleep-mode"
       "--enable-ssl-refresh" "--hf-config-path" "--hf-overrides" "--hf-token" "--host" "--http-port"
@@ -25,15 +25,32 @@ and underscores for dashes in the name of an option.
       "--tensor-parallel-size" "--uds" | toJson -}}
 {{- end }}
 
-{{/* The option that argparse takes a beginning for. Input: name of an option. Output: the whole name, or nothing for a whole name. */}}
+{{/*
+The options that argparse may take a beginning for. Input: name of an option. Output: JSON list, empty for a whole name.
+--config, -n and -r are whole names of other options.
+*/}}
 {{- define "lmcache-kserve.arguments.whole" -}}
 {{- $name := . -}}
 {{- $read := include "lmcache-kserve.arguments.read" . | fromJsonArray -}}
-{{- if and (hasPrefix "--" $name) (not (has $name (append $read "--config"))) -}}
-  {{- $whole := list -}}
+{{- $whole := list -}}
+{{- if and $name (not (has $name (concat $read (list "--config" "-n" "-r")))) -}}
   {{- range $read }}{{ if hasPrefix $name . }}{{ $whole = append $whole . }}{{ end }}{{ end -}}
-  {{- $whole | first | default "" -}}
 {{- end -}}
+{{- toJson $whole -}}
+{{- end }}
+
+{{/*
+Words of a command that its server reads: those behind `serve`, behind the module of `-m`, or behind `--`. What stands before
+belongs to another program. Input: list of words. Output: JSON list of the positions of these words.
+*/}}
+{{- define "lmcache-kserve.arguments.ofServer" -}}
+{{- $words := . -}}
+{{- $first := len $words -}}
+{{- range $index, $word := $words -}}
+  {{- if has $word (list "--" "serve") }}{{ $first = add1 $index }}{{ end -}}
+  {{- if eq $word "-m" }}{{ $first = add $index 2 }}{{ end -}}
+{{- end -}}
+{{- untilStep (int $first) (len $words) 1 | toJson -}}
 {{- end }}
 
 {{/*

@@ -52,13 +52,16 @@ Input: list of lists. Output: JSON list.
 {{- end -}}
 {{- $env := list -}}
 {{- range $merged -}}
-  {{- $variable := deepCopy . -}}
-  {{- if hasKey $variable "value" -}}
-    {{- $_ := set $variable "value" (include "lmcache-kserve.string" $variable.value) -}}
-  {{- end -}}
-  {{- $env = append $env $variable -}}
+  {{- $env = append $env (include "lmcache-kserve.variable" . | fromJson) -}}
 {{- end -}}
 {{- toJson $env -}}
+{{- end }}
+
+{{/* An environment variable whose value is text; null leaves the value out. Input: dict. Output: JSON dict. */}}
+{{- define "lmcache-kserve.variable" -}}
+{{- $variable := omit . "value" -}}
+{{- if not (kindIs "invalid" .value) }}{{ $_ := set $variable "value" (include "lmcache-kserve.string" .value) }}{{ end -}}
+{{- toJson $variable -}}
 {{- end }}
 
 {{/*
@@ -77,12 +80,13 @@ Input: dict. Output: JSON dict.
 {{- toJson $resources -}}
 {{- end }}
 
-{{/* Containers of a user, whose variables become text. Input: list of containers. Output: JSON list. */}}
+{{/* Containers of a user: variables become text, and nulls leave fields out. Input: list of containers. Output: JSON list. */}}
 {{- define "lmcache-kserve.containers" -}}
 {{- $containers := list -}}
 {{- range . -}}
-  {{- $container := deepCopy . -}}
+  {{- $container := include "lmcache-kserve.withoutNulls" . | fromJson -}}
   {{- with $container.resources }}{{ $_ := set $container "resources" (include "lmcache-kserve.resources" . | fromJson) }}{{ end -}}
+  {{- /* KServe's CRD refuses a name that comes twice. */ -}}
   {{- with $container.env }}{{ $_ := set $container "env" (include "lmcache-kserve.mergeEnv" (list .) | fromJsonArray) }}{{ end -}}
   {{- $containers = append $containers $container -}}
 {{- end -}}
@@ -90,17 +94,26 @@ Input: dict. Output: JSON dict.
 {{- end }}
 
 {{/*
-A dict without the keys whose value is null. A user writes null to remove what the chart or a backend sets.
-Input: dict. Output: JSON dict.
+A dict without the keys whose value is null, at every depth. A user writes null to remove what the chart or a backend sets, and
+KServe's CRDs refuse null. Input: dict. Output: JSON dict.
 */}}
 {{- define "lmcache-kserve.withoutNulls" -}}
-{{- $kept := dict -}}
-{{- range $key, $value := . -}}
-  {{- if kindIs "map" $value -}}
-    {{- $_ := set $kept $key (include "lmcache-kserve.withoutNulls" $value | fromJson) -}}
-  {{- else if not (kindIs "invalid" $value) -}}
-    {{- $_ := set $kept $key $value -}}
+{{- get (include "lmcache-kserve.pruned" . | fromJson) "value" | toJson -}}
+{{- end }}
+
+{{/* Any value without nulls. Input: the value. Output: JSON dict with the value as "value". */}}
+{{- define "lmcache-kserve.pruned" -}}
+{{- $kept := . -}}
+{{- if kindIs "map" . -}}
+  {{- $kept = dict -}}
+  {{- range $key, $value := . -}}
+    {{- if not (kindIs "invalid" $value) -}}
+      {{- $_ := set $kept $key (get (include "lmcache-kserve.pruned" $value | fromJson) "value") -}}
+    {{- end -}}
   {{- end -}}
+{{- else if kindIs "slice" . -}}
+  {{- $kept = list -}}
+  {{- range . }}{{ $kept = append $kept (get (include "lmcache-kserve.pruned" . | fromJson) "value") }}{{ end -}}
 {{- end -}}
-{{- toJson $kept -}}
+{{- dict "value" $kept | toJson -}}
 {{- end }}

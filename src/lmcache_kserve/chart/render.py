@@ -111,7 +111,7 @@ class Renderer:
         return digest.hexdigest()
 
     def digest(self) -> str:
-        """SHA-256 over what runs: the rendered objects without generated passwords, the chart's version, and helm test.
+        """SHA-256 over what runs: the rendered objects, without generated passwords, label helm.sh/chart and helm test.
 
         Raises:
             HarnessError: as for `release`.

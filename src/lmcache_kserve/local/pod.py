@@ -19,8 +19,11 @@ from lmcache_kserve.local.volumes import Volumes
 from lmcache_kserve.target import LOOPBACK
 from lmcache_kserve.waiting import WaitTimeoutError, wait_for
 
-_COMPILED = {"TORCHINDUCTOR_CACHE_DIR": "torchinductor", "VLLM_CACHE_ROOT": "vllm"}
-"""Variables that say where an engine keeps what it finds out and compiles when it starts, and folders for it."""
+_COMPILED = (("TORCHINDUCTOR_CACHE_DIR", ""), ("XDG_CACHE_HOME", "vllm/modelinfos"))
+"""Where an engine keeps what it compiles and finds out when it starts: a variable, and a folder below its value.
+
+Both are written under a lock or by a rename, so that several engines may share them. vLLM's torch_compile_cache is not,
+and stays with the pod. Source: torch 2.13 `_inductor/codecache.py`, vLLM 0.32 `model_executor/models/registry.py`."""
 
 _INIT_TIMEOUT_S = 600.0
 _WATCH_S = 0.5
@@ -215,21 +218,21 @@ class LocalPod:
             "TMPDIR": rewriter.mounts.get("/tmp") or str(temporary_folder()),  # noqa: S108 - a mount path of the pod
             OWNER_VARIABLE: owner(),
         }
-        return Invocation(
-            arguments=arguments,
-            environment={**surroundings, **environment, **self._compiled(environment)},
-            rewriter=rewriter,
-        )
+        return Invocation(arguments=arguments, environment={**surroundings, **environment}, rewriter=rewriter)
 
-    def _compiled(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Variables that let an engine find what another run compiled.
+    def _share_compiled(self, environment: Mapping[str, str]) -> None:
+        """Let an engine find what another run compiled, by links in the pod's own folders.
 
-        A pod's own folder, where the chart puts these files, ends with the pod. Most of an engine's start on two
-        processors would go into the same files again. What is compiled depends on the engine alone.
+        These folders end with the pod. Most of an engine's start on two processors would go into the same files again.
+        What is compiled depends on the engine alone.
         """
-        if not environment.keys() & _COMPILED.keys():
-            return {}
-        return {name: str(self._release.compiled / folder) for name, folder in _COMPILED.items()}
+        for variable, below in _COMPILED:
+            place = Path(environment.get(variable, "/")) / below
+            if place.is_relative_to(self._directory) and not place.exists():
+                shared = self._release.compiled / place.name
+                shared.mkdir(parents=True, exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(shared)
 
     def _launch(self, container: Mapping[str, Any], *, instead_of: ContainerProcess | None = None) -> ContainerProcess:
         name = container["name"]
@@ -242,6 +245,7 @@ class LocalPod:
                 raise HarnessError(f"container {name} of pod {self.plan.name} was ended from here")
             invocation = self.invocation(container)
             self._volumes.write_configuration(container, invocation.rewriter)
+            self._share_compiled(invocation.environment)
             process = ContainerProcess(
                 f"{self.plan.name}/{name}",
                 invocation.arguments,

@@ -12,16 +12,17 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Any:
     return script.CheckedLMCacheMPConnector(vllm_config(), Role.SCHEDULER)
 
 
-def test_each_server_is_pinged_from_the_first_lookup_on(scheduler: Any) -> None:
+@pytest.mark.parametrize("clients", ["mq_clients", "req_clients"], ids=["LMCache 0.5.4", "LMCache 0.5.5"])
+def test_each_server_is_pinged_from_the_first_lookup_on(scheduler: Any, clients: str) -> None:
     pings: dict[str, Ping] = {}
-    scheduler.scheduler_adapter = scheduler_adapter(pings)
+    scheduler.scheduler_adapter = scheduler_adapter(pings, clients=clients)
 
     assert scheduler.get_num_new_matched_tokens(None, 0) == (256, False)
     first = dict(pings)
     scheduler.get_num_new_matched_tokens(None, 0)
 
     assert pings == first
-    assert {url: (ping.mq_client, ping.health_event, ping.interval, ping.starts) for url, ping in pings.items()} == {
+    assert {url: (ping.client, ping.health_event, ping.interval, ping.starts) for url, ping in pings.items()} == {
         url: (f"client of {url}", f"health of {url}", 5.0, 1) for url in ("tcp://a:5555", "tcp://b:5555")
     }
 

@@ -41,19 +41,32 @@ def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(st
 
 
 def test_an_engine_keeps_what_it_compiles_for_the_next_run(started: Any) -> None:
-    engine = container(env=[*container()["env"], {"name": "TORCHINDUCTOR_CACHE_DIR", "value": "/data/inductor"}])
-    pod = started(plan(engine))
-
-    environment = pod.invocation(pod.main).environment
-
+    caches = [
+        {"name": "TORCHINDUCTOR_CACHE_DIR", "value": "/data/torchinductor"},
+        {"name": "XDG_CACHE_HOME", "value": "/data/cache"},
+    ]
+    mount = {"name": "data", "mountPath": "/data"}
+    engine = container(env=[*container()["env"], *caches])
+    pod = started(plan({**engine, "volumeMounts": [*engine["volumeMounts"], mount]}))
     compiled = pod._release.compiled  # noqa: SLF001 - the folder is what is tested
-    assert environment["TORCHINDUCTOR_CACHE_DIR"] == str(compiled / "torchinductor")
-    assert environment["VLLM_CACHE_ROOT"] == str(compiled / "vllm")
+
+    for _ in range(2):
+        environment = pod.invocation(pod.main).environment
+        (Path(environment["TORCHINDUCTOR_CACHE_DIR"]) / "kernel").touch()
+        (Path(environment["XDG_CACHE_HOME"]) / "vllm" / "modelinfos" / "model").touch()
+        pod.kill()
+        assert {file.relative_to(compiled) for file in compiled.rglob("*") if file.is_file()} == {
+            Path("torchinductor/kernel"),
+            Path("modelinfos/model"),
+        }
+        pod.start()
 
 
-def test_a_pod_without_an_engine_compiles_nothing(started: Any) -> None:
-    pod = started(plan(container()))
-    assert "VLLM_CACHE_ROOT" not in pod.invocation(pod.main).environment
+def test_a_folder_outside_the_pod_is_left_alone(started: Any, tmp_path: Path) -> None:
+    own = {"name": "TORCHINDUCTOR_CACHE_DIR", "value": str(tmp_path / "own")}
+    pod = started(plan(container(env=[*container()["env"], own])))
+    assert not (tmp_path / "own").exists()
+    assert not pod._release.compiled.exists()  # noqa: SLF001 - the folder is what is tested
 
 
 def test_a_pod_that_ends_before_it_is_ready_says_what_it_printed(started: Any) -> None:

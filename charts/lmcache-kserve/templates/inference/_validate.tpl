@@ -36,8 +36,8 @@ kserve.annotations: {{ $key }} is set through {{ $value }}
 {{/* Arguments that hide from the chart what it counts and compares. Input: dict "at" the value's place "argument" the word. */}}
 {{- define "lmcache-kserve.validate.argument" -}}
 {{- $option := include "lmcache-kserve.arguments.name" .argument }}
-{{- with include "lmcache-kserve.arguments.whole" $option }}
-{{ $.at }}: the server takes {{ $option }} for {{ . }}; write {{ . }}
+{{- with include "lmcache-kserve.arguments.whole" $option | fromJsonArray }}
+{{ $.at }}: the server takes {{ $option }} for {{ if gt (len .) 1 }}one of {{ end }}{{ join ", " . }}; write the whole name of the option
 {{- end }}
 {{- if eq $option "--config" }}
 {{ .at }}: the chart cannot read the file of --config, which may set ports, sizes and keys; write its options into model.extraArgs
@@ -95,9 +95,13 @@ runtime.image.repository: the default image needs a GPU, but predictor.gpu.count
 {{- if eq (toString (int $runtime.port)) (include "lmcache-kserve.predictor.grpcPort" .) }}
 runtime.port: {{ int $runtime.port }} is the port that huggingfaceserver takes for gRPC; use another, such as 8080
 {{- end }}
+{{- $read := list }}
+{{- range include "lmcache-kserve.arguments.ofServer" $runtime.command | fromJsonArray }}{{ $read = append $read (int .) }}{{ end }}
 {{- range $index, $word := $runtime.command }}
 {{- include "lmcache-kserve.validate.noTemplate" (dict "path" (printf "runtime.command[%d]" $index) "text" $word) }}
+{{- if has $index $read }}
 {{- include "lmcache-kserve.validate.argument" (dict "at" (printf "runtime.command[%d]" $index) "argument" $word) }}
+{{- end }}
 {{- end }}
 {{- with $runtime.tensorParallelSize }}
 {{- if and (eq $runtime.server "huggingfaceserver") (ne (int .) (max 1 $gpus | int)) }}
