@@ -21,10 +21,9 @@ MARK_OR_EMPTY = "$kubernetesOrEmpty"
 # What schemas of Kubernetes leave to the API server.
 # Source: k8s.io/apimachinery/pkg/api/resource/quantity.go.
 QUANTITY: Schema = {
-    "anyOf": [
-        {"type": ["number", "null"]},
-        {"type": "string", "pattern": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$"},
-    ]
+    "type": ["number", "string", "null"],
+    "minimum": 0,
+    "pattern": r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
 }
 _SELECTORS = frozenset({"core.v1.NodeSelectorRequirement", "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement"})
 # Kubernetes' schema asks for exactly one of two types that both admit null.

@@ -128,7 +128,9 @@ WORKING: dict[str, dict[str, Any]] = {
             "command": ["a-launcher", "--config", "/a.yaml", "--mode", "fast", "--", "vllm", "serve"],
         }
     },
-    "options that begin like one of the chart's": {"model": arguments("-n", "2", "-r=1", "--ssl-keyfile-password=a")},
+    "options that begin like one of the chart's": {
+        "model": arguments("-n", "2", "-r=1", "--model-loader-extra-config={}")
+    },
     "a server on each node in Knative": {
         **KNATIVE,
         **NEWEST,

@@ -50,7 +50,7 @@ IN_PROCESS = {
         "lmcache.config.max_local_cpu_size", lmcache={"config": {"max_local_cpu_size": 0}}
     ),
     "a memory limit that is no quantity": problem(
-        "predictor.resources.limits.memory", predictor={"resources": {"limits": {"memory": "lots"}}}
+        "predictor.resources.limits.memory", predictor={"resources": {"limits": {"memory": "0"}}}
     ),
     "memory limit below the CPU tier of one worker": problem(
         "predictor.resources.limits.memory",
