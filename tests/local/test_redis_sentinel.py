@@ -138,7 +138,7 @@ class Deployment:
             agree = all(supporters[old] < QUORUM <= max(supporters) for supporters in said)
             return agree or Pending(f"Sentinels for each node, by proxy: {said}")
 
-        wait_for(named, timeout=RECOVERY_S, delay=0.2, describe="the Sentinels and the proxies to agree")
+        wait_for(named, timeout=2 * RECOVERY_S, delay=0.2, describe="the Sentinels and the proxies to agree")
 
     def store(self) -> dict[str, str]:
         """Store a few chunks, and return when all replicas have them."""
