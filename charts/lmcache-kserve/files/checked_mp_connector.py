@@ -40,6 +40,5 @@ def start_pings(adapter: LMCacheMPSchedulerAdapter) -> None:
     clients = adapter.req_clients if hasattr(adapter, "req_clients") else adapter.mq_clients
     for url, client in clients.items():
         ping = HeartbeatThread(client, adapter._health_events[url], adapter._heartbeat_interval)  # noqa: SLF001 - LMCache has no public names for them
-        # Shutdown stops what the dict holds.
-        adapter._heartbeats[url] = ping  # noqa: SLF001 - as above
+        adapter._heartbeats[url] = ping  # noqa: SLF001 - LMCache stops its pings from this dict, which has no public name
         ping.start()
