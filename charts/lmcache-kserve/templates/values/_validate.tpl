@@ -6,8 +6,26 @@ Rules for values of one kind, wherever they stand: text that YAML reads as a Boo
 {{- if eq "false" (get .Values "enabled" | toString) }}
 enabled: false reached the chart, so no parent chart decides by it; add `condition: NAME.enabled` to the dependency, or remove the value
 {{- end }}
-{{- range list "texts" "environments" "settings" "arguments" "urls" }}
+{{- range list "texts" "environments" "settings" "arguments" "urls" "objects" }}
 {{- include (printf "lmcache-kserve.validate.values.%s" .) $ }}
+{{- end }}
+{{- end }}
+
+{{/* One of extraObjects with its templates evaluated. Input: list $ and the object, or its text. Output: YAML documents. */}}
+{{- define "lmcache-kserve.values.extraObject" -}}
+{{- $object := last . -}}
+{{- tpl (ternary $object (toYaml $object) (kindIs "string" $object)) (first .) -}}
+{{- end }}
+
+{{/* Helm says of a text that is no object only that it cannot be decoded. A template may leave nothing of a text. */}}
+{{- define "lmcache-kserve.validate.values.objects" -}}
+{{- range $index, $object := .Values.extraObjects }}
+{{- range regexSplit "(?m)^---.*$" (include "lmcache-kserve.values.extraObject" (list $ $object)) -1 }}
+{{- $read := fromYaml . }}
+{{- if and $read (not (and (hasKey $read "apiVersion") (hasKey $read "kind"))) }}
+extraObjects[{{ $index }}]: is no object; each one needs apiVersion, kind and metadata, as YAML or as text of that YAML
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 
