@@ -86,6 +86,24 @@ def test_a_fraction_of_a_processor_reaches_kserve_as_text(render: Render) -> Non
         assert one["resources"]["requests"]["cpu"] == "0.5"
 
 
+def test_a_fraction_deep_in_a_variable_or_a_volume_reaches_kserve_as_text(render: Render) -> None:
+    size = {"requests": {"storage": 1.5}}
+    claim = {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"], "resources": size}}}
+    share = {"name": "SHARE", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 0.5}}}
+    volumes = [{"name": "own", "ephemeral": claim}, {"name": "scratch", "emptyDir": {"sizeLimit": 2.5}}]
+    container = {"name": "agent", "image": "a:1", "env": [share]}
+    predictor = {"env": [share], "volumes": volumes, "sidecars": [container]}
+    spec = render({"predictor": predictor}).one("InferenceService")["spec"]["predictor"]
+    (agent,) = (one for one in spec["containers"] if one["name"] == "agent")
+    for env in (agent["env"], spec["model"]["env"]):
+        (found,) = (one for one in env if one["name"] == "SHARE")
+        assert found["valueFrom"]["resourceFieldRef"]["divisor"] == "0.5"
+    by_name = {volume["name"]: volume for volume in spec["volumes"]}
+    told = by_name["own"]["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"]
+    assert told == {"requests": {"storage": "1.5"}}
+    assert by_name["scratch"]["emptyDir"]["sizeLimit"] == "2.5"
+
+
 def test_a_percentage_of_pods_is_text_and_a_number_a_number(render: Render) -> None:
     for given in (1, "34%"):
         budgets = render(

@@ -59,33 +59,39 @@ Input: list of lists. Output: JSON list.
 
 {{/* An environment variable whose value is text; null leaves the value out. Input: dict. Output: JSON dict. */}}
 {{- define "lmcache-kserve.variable" -}}
-{{- $variable := omit . "value" -}}
+{{- $variable := omit . "value" | include "lmcache-kserve.quantities" | fromJson -}}
 {{- if not (kindIs "invalid" .value) }}{{ $_ := set $variable "value" (include "lmcache-kserve.string" .value) }}{{ end -}}
 {{- toJson $variable -}}
 {{- end }}
 
 {{/*
-Resources of a container. KServe's CRDs refuse numbers with a fraction, which Kubernetes itself takes; they become text.
-Input: dict. Output: JSON dict.
+Any part of a pod as KServe's CRDs take it. They refuse quantities that are numbers with a fraction, which Kubernetes itself takes;
+these become text. Input: the part. Output: JSON.
 */}}
-{{- define "lmcache-kserve.resources" -}}
-{{- $resources := deepCopy . -}}
-{{- range $kind := list "requests" "limits" -}}
-  {{- range $name, $amount := default dict (get $resources $kind) -}}
-    {{- if and (kindIs "float64" $amount) (ne (floor $amount) $amount) -}}
-      {{- $_ := set (get $resources $kind) $name (include "lmcache-kserve.string" $amount) -}}
-    {{- end -}}
-  {{- end -}}
+{{- define "lmcache-kserve.quantities" -}}
+{{- get (include "lmcache-kserve.quantities.within" . | fromJson) "value" | toJson -}}
+{{- end }}
+
+{{/* Input: any value. Output: JSON dict with the value as "value". */}}
+{{- define "lmcache-kserve.quantities.within" -}}
+{{- $told := . -}}
+{{- if kindIs "map" . -}}
+  {{- $told = dict -}}
+  {{- range $key, $value := . }}{{ $_ := set $told $key (get (include "lmcache-kserve.quantities.within" $value | fromJson) "value") }}{{ end -}}
+{{- else if kindIs "slice" . -}}
+  {{- $told = list -}}
+  {{- range . }}{{ $told = append $told (get (include "lmcache-kserve.quantities.within" . | fromJson) "value") }}{{ end -}}
+{{- else if kindIs "float64" . -}}
+  {{- if ne (floor .) . }}{{ $told = include "lmcache-kserve.string" . }}{{ end -}}
 {{- end -}}
-{{- toJson $resources -}}
+{{- dict "value" $told | toJson -}}
 {{- end }}
 
 {{/* Containers of a user: variables become text, and nulls leave fields out. Input: list of containers. Output: JSON list. */}}
 {{- define "lmcache-kserve.containers" -}}
 {{- $containers := list -}}
 {{- range . -}}
-  {{- $container := include "lmcache-kserve.withoutNulls" . | fromJson -}}
-  {{- with $container.resources }}{{ $_ := set $container "resources" (include "lmcache-kserve.resources" . | fromJson) }}{{ end -}}
+  {{- $container := include "lmcache-kserve.withoutNulls" . | fromJson | include "lmcache-kserve.quantities" | fromJson -}}
   {{- /* KServe's CRD refuses a name that comes twice. */ -}}
   {{- with $container.env }}{{ $_ := set $container "env" (include "lmcache-kserve.mergeEnv" (list .) | fromJsonArray) }}{{ end -}}
   {{- $containers = append $containers $container -}}

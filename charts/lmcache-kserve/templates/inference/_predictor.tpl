@@ -202,7 +202,8 @@ InferenceService wins.
 {{- if not (include "lmcache-kserve.multiprocess.daemonset" .) -}}
   {{- $own = concat $own (include "lmcache-kserve.backend.ask" (list . "volumes") | fromYamlArray) -}}
 {{- end -}}
-{{- include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
+{{- $volumes := include "lmcache-kserve.mergeLists" (dict "keys" (list "name") "base" $own "override" .Values.predictor.volumes) -}}
+{{- fromJsonArray $volumes | include "lmcache-kserve.quantities" -}}
 {{- end }}
 
 {{/* Mounts of these volumes in the server's container. Output: JSON list. */}}
@@ -254,7 +255,7 @@ administrator raises max-revision-timeout-seconds.
 {{- if $requests }}{{ $_ := set $resources "requests" $requests }}{{ end -}}
 {{- if $limits }}{{ $_ := set $resources "limits" $limits }}{{ end -}}
 {{- with .Values.predictor.resources.claims }}{{ $_ := set $resources "claims" . }}{{ end -}}
-{{- include "lmcache-kserve.resources" $resources -}}
+{{- include "lmcache-kserve.quantities" $resources -}}
 {{- end }}
 
 {{/*

@@ -116,7 +116,7 @@ Input: dict "context" $ "name" "..." "endpoint" "host:port". Output: YAML list.
     - {{ int .context.Values.remoteBackend.waitSeconds | quote }}
   {{- with .context.Values.remoteBackend.waitResources }}
   resources:
-    {{- include "lmcache-kserve.resources" . | fromJson | toYaml | nindent 4 }}
+    {{- include "lmcache-kserve.quantities" . | fromJson | toYaml | nindent 4 }}
   {{- end }}
   {{- with include "lmcache-kserve.pods.securityContext" .context.Values.predictor.securityContext }}
   securityContext:

@@ -115,7 +115,7 @@ request, an hour by default, and the engine never registers again. */ -}}
 {{- if and $shares (include "lmcache-kserve.predictor.claimsGpus" .) (not $resources.claims) -}}
   {{- $_ := set $resources "claims" .Values.predictor.resources.claims -}}
 {{- end -}}
-{{- include "lmcache-kserve.resources" $resources -}}
+{{- include "lmcache-kserve.quantities" $resources -}}
 {{- end }}
 
 {{/* A probe of the server. It runs in the container, because the server's routes are on the loopback address only. */}}
