@@ -213,6 +213,14 @@ class Installed:
         """Upgrade it with the values of its installation and more settings."""
         return self._helm("upgrade", self.name, str(chart or self.chart), *self._values(settings)).stdout
 
+    def upgrade_with_the_values_of_the_release(self, chart: Path) -> str:
+        """Upgrade it as `--reuse-values` does: the whole values of the last revision in place of the chart's."""
+        return self._helm("upgrade", self.name, str(chart), "--reuse-values").stdout
+
+    def roll_back(self, revision: int) -> None:
+        """Go back to an earlier revision."""
+        self._helm("rollback", self.name, str(revision))
+
     def template(self, *settings: str) -> str:
         """What the chart renders, as Argo CD would: without the cluster."""
         return self._helm("template", self.name, str(self.chart), "--no-hooks", *self._values(settings)).stdout
@@ -253,6 +261,8 @@ class Installed:
 
     def complete(self, prompt: str, *, chat: bool = False) -> dict[str, Any]:
         """One answer through KServe's Service of the predictor, by way of the API server's proxy.
+
+        The proxy keeps the header Authorization for itself, so a server that wants an API key is asked otherwise.
 
         Raises:
             CommandError: there was none.

@@ -1,4 +1,7 @@
-"""A release with Valkey under Helm 3: upgraded from the previous version of the chart, tested, and uninstalled."""
+"""A release with Valkey under Helm 3: upgraded from the previous version of the chart, tested, and uninstalled.
+
+It is upgraded twice: with the values of the last revision and nothing else, and with the values of a file.
+"""
 
 from pathlib import Path
 
@@ -17,6 +20,21 @@ def installed(namespace: Kubectl, helm3: Path) -> Installed:
     release.install()
     release.wait_until_ready()
     return release
+
+
+@pytest.mark.long
+@pytest.mark.upgrade
+def test_the_values_of_the_previous_chart_are_enough_for_this_one(installed: Installed) -> None:
+    with installed.traffic() as failed:
+        installed.upgrade_with_the_values_of_the_release(CHART)
+        installed.wait_until_ready()
+    assert failed == []
+    done = installed.test()
+    assert done.returncode == 0, done.stdout + done.stderr
+    with installed.traffic() as failed:
+        installed.roll_back(1)
+        installed.wait_until_ready()
+    assert failed == []
 
 
 @pytest.mark.upgrade
