@@ -31,6 +31,11 @@ faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAUL
 	[ $$code -gt 1 ] || { cp $(OUT)/faults.json docs/reports/faults.json && cp $(OUT)/faults.md docs/faults.md; }; \
 	exit $$code
 
+.PHONY: rates
+rates: $(UV) ## Measure how fast each backend moves chunks, and write docs/rates.md; RATES_ARGS='--backend redis' for one
+	$(LK) compare --backend-only --out $(OUT)/rates $(RATES_ARGS)
+	cp $(OUT)/rates/rates.json docs/reports/rates.json && cp $(OUT)/rates/rates.md docs/rates.md
+
 .PHONY: engines
 engines: $(UV) ## Prove every engine in every mode and write docs/compatibility.md; ENGINES_ARGS=NAME for one
 	$(LK) engines prove --out $(OUT)/engines $(ENGINES_ARGS); code=$$?; $(RUN) scripts/engines_page.py && exit $$code

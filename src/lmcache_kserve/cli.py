@@ -3,6 +3,7 @@
 import typer
 
 from lmcache_kserve.commands.check import check
+from lmcache_kserve.commands.compare import compare
 from lmcache_kserve.commands.demo import demo
 from lmcache_kserve.commands.engines import engines
 from lmcache_kserve.commands.faults import faults
@@ -19,6 +20,7 @@ app.command()(demo)
 app.command()(verify)
 app.command()(faults)
 app.command()(check)
+app.command()(compare)
 app.add_typer(engines)
 
 

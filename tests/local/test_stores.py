@@ -33,7 +33,6 @@ PATIENCE_S = 300
 class Running:
     """A release's backend, whose predictor is played by `round_trip.py`."""
 
-    engine: Engine
     replicas: list[LocalPod]
     servers: list[LocalPod]
 
@@ -60,22 +59,10 @@ class Running:
     ) -> Iterator[subprocess.Popen[str]]:
         """A trip that may read from its input."""
         pod = self.replicas[replica]
-        invocation = pod.invocation(pod.main)
-        if path := invocation.environment.get("LMCACHE_CONFIG_FILE"):
-            pod.read_mounted(path)
-        python = str(self.engine.python)
-        launcher = [part for part in invocation.arguments if part.endswith("launcher.py")]
-        command = [
-            python,
-            *launcher,
-            *(["--", python] if launcher else []),
-            str(ROUND_TRIP),
-            action,
-            model,
-            str(chunks),
-        ]
+        program = ["python3", str(ROUND_TRIP), action, model, str(chunks), *([adapter] if adapter else [])]
+        invocation = pod.in_place_of(pod.main, program)
         with subprocess.Popen(
-            [*command, *([adapter] if adapter else [])],
+            invocation.arguments,
             env={**invocation.environment, **changes},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -119,7 +106,6 @@ def running(request: pytest.FixtureRequest, render: Render, engine: Engine, tmp_
     )
     pods = [LocalPod(plan, release=release, ports=ports[plan.name]) for plan in plans]
     backend = Running(
-        engine,
         [pod for pod in pods if pod.plan.component == PREDICTOR_COMPONENT],
         [pod for pod in pods if pod.plan.component == BACKEND_COMPONENT],
     )

@@ -88,6 +88,11 @@ class LocalBackend(TypedBackend):
         self._all(LocalPod.kill)
 
     @property
+    def pids(self) -> list[int]:
+        """Numbers of all its processes; none where the release does not run the backend."""
+        return [pid for pod in self.pods for pid in pod.pids]
+
+    @property
     def resident_bytes(self) -> int:
         """Memory of all its processes; 0 while it does not run."""
         total = 0

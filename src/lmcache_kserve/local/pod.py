@@ -1,9 +1,9 @@
 """One pod as a group of processes: its init containers run first, its containers run side by side."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ _COMPILED = (("TORCHINDUCTOR_CACHE_DIR", ""), ("XDG_CACHE_HOME", "vllm/modelinfo
 Both are written under a lock or by a rename, so that several engines may share them. vLLM's torch_compile_cache is not,
 and stays with the pod. Source: torch 2.13 `_inductor/codecache.py`, vLLM 0.32 `model_executor/models/registry.py`."""
 
+_LAUNCHER = "/launcher.py"
+"""The chart's; what it starts stands behind `--`."""
 _INIT_TIMEOUT_S = 600.0
 _WATCH_S = 0.5
 _RESTART_DELAY_S = 1.0
@@ -123,6 +125,11 @@ class LocalPod:
             raise HarnessError(f"pod {self.plan.name} is not running")
         return process
 
+    @property
+    def pids(self) -> list[int]:
+        """Numbers of the processes of all its containers."""
+        return [pid for process in self._processes.values() for pid in process.pids]
+
     def local_port(self, container_port: int) -> int:
         """Where one of the pod's ports answers on this machine."""
         return self._ports[container_port]
@@ -219,6 +226,51 @@ class LocalPod:
             OWNER_VARIABLE: owner(),
         }
         return Invocation(arguments=arguments, environment={**surroundings, **environment}, rewriter=rewriter)
+
+    def in_place_of(self, container: Mapping[str, Any], program: Sequence[str]) -> Invocation:
+        """How another program runs where the one of `container` would: with its files, environment and launcher.
+
+        The launcher hands the backend's credentials on, and masks them in what the program prints.
+        """
+        invocation = self.invocation(container)
+        self._volumes.write_configuration(container, invocation.rewriter)
+        words = invocation.arguments
+        end = words.index("--") + 1 if any(word.endswith(_LAUNCHER) for word in words) else 0
+        return replace(invocation, arguments=(*words[:end], *program))
+
+    def run_in_place_of(
+        self, container: Mapping[str, Any], program: Sequence[str], *, environment: Mapping[str, str], timeout: float
+    ) -> list[str]:
+        """Run another program to its end where the one of `container` would run; see `in_place_of`.
+
+        Args:
+            container: one of the pod's, which does not run.
+            program: the program and its arguments.
+            environment: variables beside those of the container.
+            timeout: seconds that it may take.
+
+        Returns:
+            The lines that it printed.
+
+        Raises:
+            HarnessError: it failed, or did not end in time; the message has its last lines.
+        """
+        invocation = self.in_place_of(container, program)
+        log = self._logs[container["name"]]
+        before = len(log.lines())
+        process = ContainerProcess(
+            f"{program[0]} in {self.plan.name}/{container['name']}",
+            invocation.arguments,
+            environment={**invocation.environment, **environment},
+            directory=self._directory,
+            log=log,
+        )
+        try:
+            if code := process.wait(timeout=timeout):
+                raise HarnessError(f"{process.name} ended with code {code}\n{log.tail()}")
+        finally:
+            process.kill()
+        return [line.text for line in log.lines()[before:]]
 
     def _share_compiled(self, environment: Mapping[str, str]) -> None:
         """Let an engine find what another run compiled, by links in the pod's own folders.

@@ -88,6 +88,14 @@ class ContainerProcess:
         return self._process.poll()
 
     @property
+    def pids(self) -> list[int]:
+        """Numbers of the process and its descendants; none once it has ended."""
+        try:
+            return [self._root.pid, *(process.pid for process in self._root.children(recursive=True))]
+        except psutil.NoSuchProcess:
+            return []
+
+    @property
     def resident_bytes(self) -> int:
         """Memory in use by the process and its descendants.
 

@@ -21,6 +21,27 @@ def test_a_pod_serves_with_its_mounted_configuration_at_a_port_of_its_own(starte
     assert "serving" in [line.text for line in pod.log.lines()]
 
 
+def test_another_program_runs_in_the_place_of_a_container(started: Any) -> None:
+    pod = started(plan(container()))
+    pod.kill()
+    asks = "import os; print('found', open(os.environ['GREETING_FILE']).read(), os.environ['MORE'])"
+    printed = pod.run_in_place_of(pod.main, ["python3", "-c", asks], environment={"MORE": "more"}, timeout=60)
+    assert printed == [f"found hello from 127.0.0.1:{pod.local_port(8080)} more"]
+
+
+def test_another_program_is_started_by_the_launcher_that_the_container_has(started: Any) -> None:
+    launched = ["sh", "-c", SERVER, "/etc/launcher.py", "--", "python3", "-m", "server"]
+    pod = started(plan(container()))
+    invocation = pod.in_place_of(container(command=launched, args=["8080"]), ["python3", "measure.py"])
+    assert list(invocation.arguments) == [*launched[:5], "python3", "measure.py"]
+
+
+def test_a_program_that_fails_in_the_place_of_a_container_says_so(started: Any) -> None:
+    pod = started(plan(container()))
+    with pytest.raises(HarnessError, match=r"(?s)ended with code 3.*no room"):
+        pod.run_in_place_of(pod.main, ["python3", "-c", "print('no room'); exit(3)"], environment={}, timeout=60)
+
+
 def test_a_restarted_pod_answers_at_the_same_port_and_has_lost_its_empty_dirs(started: Any) -> None:
     keep = {"name": "data", "mountPath": "/data"}
     writes = {
@@ -100,9 +121,10 @@ def test_a_container_that_ends_by_itself_is_started_again_and_its_log_says_so(st
     os.kill(first._process.pid, signal.SIGTERM)  # noqa: SLF001 - a signal from outside needs the process id
     wait_for(lambda: pod.process is not first, timeout=10, delay=0.1, describe="another process")
     wait_for(lambda: answers(pod), timeout=10, delay=0.1, describe="the server")
-    assert f"web-0/main ended with code {-signal.SIGTERM} and was started again" in [
-        line.text for line in pod.log.lines()
-    ]
+    said = f"web-0/main ended with code {-signal.SIGTERM} and was started again"
+    wait_for(
+        lambda: said in [line.text for line in pod.log.lines()], timeout=10, delay=0.1, describe="the log to say so"
+    )
 
 
 def test_a_container_that_is_kept_down_stays_down(started: Any) -> None:

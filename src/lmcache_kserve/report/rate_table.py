@@ -1,0 +1,131 @@
+"""How fast each remote backend takes chunks and gives them back: the table of `compare --backend-only`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lmcache_kserve.lmcache.rate import Cell
+
+SCHEMA = "lmcache-kserve/rates/v1"
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One backend in one mode.
+
+    Attributes:
+        backend: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
+        cells: what was measured, the bare machine and the server's benchmark in the same minutes.
+        problem: why the client could not be measured; None where it was.
+    """
+
+    backend: str
+    mode: str
+    cells: Sequence[Cell]
+    problem: str | None = None
+
+    def rate(self, how: str, operation: str, chunk_bytes: int, in_flight: int) -> Cell | None:
+        """The cell that was measured so, or None."""
+        for cell in self.cells:
+            if (cell.how, cell.operation, cell.chunk_bytes, cell.in_flight) == (how, operation, chunk_bytes, in_flight):
+                return cell
+        return None
+
+
+def document(arms: Sequence[Arm], *, command: str, versions: Mapping[str, str]) -> dict[str, Any]:
+    """The table as JSON values: bytes, seconds, and gigabytes (10^9 bytes) a second."""
+    return {
+        "schema": SCHEMA,
+        "passed": bool(arms) and not any(arm.problem for arm in arms),
+        "command": command,
+        "versions": dict(versions),
+        "arms": [
+            {
+                "backend": arm.backend,
+                "mode": arm.mode,
+                "problem": arm.problem,
+                "cells": [asdict(cell) | {"gigabytes_per_s": cell.gigabytes_per_s} for cell in arm.cells],
+            }
+            for arm in arms
+        ],
+    }
+
+
+def markdown(arms: Sequence[Arm], *, command: str, versions: Mapping[str, str]) -> str:
+    """The page for people."""
+    known = ", ".join(f"{name} {version}" for name, version in versions.items())
+    tables = "\n\n".join(_table(arms, size) for size in _sizes(arms))
+    return f"""\
+# How fast the remote backends move chunks
+
+`make rates` wrote this page. It ran `{command}`. Versions: {known}.
+
+Client and server share one machine and its loopback address. So the table compares clients; it says nothing about a
+network. No engine runs. Each row moves chunks through the client that the chart's configuration selects, and the same
+chunks through plain sockets in the same minutes.
+
+What the columns say:
+
+- **in flight**: chunks on their way at once.
+- **put**, **get**: gigabytes (10^9 bytes) a second. Every chunk was found again and unchanged.
+- **of the socket**: the rate divided by the rate of a plain socket with as many connections.
+- **cores**: processor seconds a second of LMCache's side and of the server's, while chunks were loaded.
+- **server's benchmark**: put and get of the benchmark that comes with Redis or Valkey, with as many connections.
+
+{tables}
+"""
+
+
+def _sizes(arms: Sequence[Arm]) -> list[int]:
+    return sorted({cell.chunk_bytes for arm in arms for cell in arm.cells})
+
+
+def _table(arms: Sequence[Arm], chunk_bytes: int) -> str:
+    copied = [cell for arm in arms if (cell := arm.rate("memcpy", "get", chunk_bytes, 1))]
+    lines = [
+        f"## Chunks of {chunk_bytes / _MIB:g} MiB",
+        "",
+        f"A copy in memory: {_span(copied)} GB/s.",
+        "",
+        "| backend | mode | in flight | put | of the socket | get | of the socket | cores | server's benchmark |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(line for arm in arms for line in _rows(arm, chunk_bytes)),
+    ]
+    return "\n".join(lines)
+
+
+def _rows(arm: Arm, chunk_bytes: int) -> Iterator[str]:
+    if arm.problem:
+        yield f"| {arm.backend} | {arm.mode} | | {arm.problem.partition(chr(10))[0]} | | | | | |"
+        return
+    for in_flight in sorted({cell.in_flight for cell in arm.cells if cell.how == "client"}):
+        moved = {name: arm.rate("client", name, chunk_bytes, in_flight) for name in ("put", "get")}
+        sockets = {name: arm.rate("socket", name, chunk_bytes, in_flight) for name in moved}
+        bench = [arm.rate("benchmark", name, chunk_bytes, in_flight) for name in moved]
+        cells = [arm.backend, arm.mode, str(in_flight)]
+        for name, cell in moved.items():
+            cells += [_rate(cell), _ratio(cell, sockets[name])]
+        cells += [_cores(moved["get"]), ", ".join(_rate(cell) for cell in bench if cell)]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _rate(cell: Cell | None) -> str:
+    return f"{cell.gigabytes_per_s:.2f}" if cell else ""
+
+
+def _ratio(cell: Cell | None, socket: Cell | None) -> str:
+    return f"{cell.gigabytes_per_s / socket.gigabytes_per_s:.2f}" if cell and socket else ""
+
+
+def _cores(cell: Cell | None) -> str:
+    if cell is None or cell.client_cpu_s is None or cell.server_cpu_s is None:
+        return ""
+    return f"{cell.client_cpu_s / cell.seconds:.1f} and {cell.server_cpu_s / cell.seconds:.1f}"
+
+
+def _span(cells: Sequence[Cell]) -> str:
+    rates = sorted(cell.gigabytes_per_s for cell in cells)
+    return f"{rates[0]:.1f} to {rates[-1]:.1f}" if rates else "not measured"

@@ -1,0 +1,67 @@
+"""`lmcache-kserve compare`: what it measures, and what it refuses before anything starts."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lmcache_kserve.cli import app
+from lmcache_kserve.commands import compare
+from lmcache_kserve.commands.compare import BACKENDS, MODES, Options, chosen
+from lmcache_kserve.errors import HarnessError
+
+
+def test_without_names_every_backend_is_measured_in_every_mode_that_has_a_client() -> None:
+    pairs = list(chosen((), MODES))
+    assert {backend for backend, _ in pairs} == set(BACKENDS)
+    assert ("redis", "multiprocess") in pairs
+    assert ("mooncake", "multiprocess") not in pairs
+
+
+@pytest.mark.parametrize(
+    ("backends", "modes", "says"),
+    [
+        pytest.param(["none"], MODES, "--backend=none: choose among redis, ", id="backend"),
+        pytest.param([], ["both"], "--mode=both: choose among in-process, ", id="mode"),
+        pytest.param(["mooncake"], ["multiprocess"], "no client for --backend=mooncake", id="pair"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_by_the_option_that_asks_for_it(
+    backends: list[str], modes: list[str], says: str
+) -> None:
+    with pytest.raises(HarnessError, match=says):
+        list(chosen(backends, modes))
+
+
+@pytest.mark.parametrize("size", [0, -2, 0.1])
+def test_a_size_that_no_chunk_has_is_refused(size: float, tmp_path: Path) -> None:
+    options = Options(
+        backend_only=True,
+        backends=(),
+        modes=MODES,
+        values_files=(),
+        settings=(),
+        engine=None,
+        out=tmp_path,
+        command=(),
+        chunk_mib=(size,),
+    )
+    with pytest.raises(HarnessError, match=f"--chunk-mib={size:g}: give a multiple of 0.125"):
+        _ = options.plan
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param(["--backend", "redis"], "--backend-only", id="without --backend-only"),
+        pytest.param(["--backend-only", "--set", "lmcache.chunkSize=x"], "lmcache.chunkSize", id="a wrong value"),
+    ],
+)
+def test_nothing_starts_before_the_options_are_right(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "ensure_engine", lambda *_: pytest.fail("an engine was asked for"))
+    result = CliRunner().invoke(app, ["compare", *arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert says in result.output
+    assert not (tmp_path / "out").exists()
