@@ -1,4 +1,4 @@
-"""Mooncake, InfiniStore, S3, custom backends and Valkey's glide client: what the predictor and the servers are told."""
+"""Mooncake, InfiniStore, S3, custom backends, the clients glide and direct: what the predictor and servers are told."""
 
 import json
 from typing import Any
@@ -25,6 +25,10 @@ def infinistore(**values: Any) -> dict[str, Any]:
 
 def s3(**values: Any) -> dict[str, Any]:
     return remote_backend("s3", **({"bucket": "kv", "external": {"endpoint": "s3.example.com"}} | values))
+
+
+def direct(kind: str = "redis", **values: Any) -> dict[str, Any]:
+    return remote_backend(kind, client="direct", **values)
 
 
 def glide(**values: Any) -> dict[str, Any]:
@@ -63,8 +67,8 @@ def backend_policy(manifests: Manifests) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "values",
-    [mooncake(), s3(), glide(), glide(auth={"enabled": False}), remote_backend("custom", url="mock://1/")],
-    ids=["mooncake", "s3", "glide", "glide without a password", "custom"],
+    [mooncake(), s3(), direct(), glide(), glide(auth={"enabled": False}), remote_backend("custom", url="mock://1/")],
+    ids=["mooncake", "s3", "direct", "glide", "glide without a password", "custom"],
 )
 def test_every_policy_is_kept(render: Render, values: dict[str, Any]) -> None:
     assert [str(violation) for violation in policies.check(render(values))] == []
@@ -301,6 +305,52 @@ class TestGlide:
     def test_the_usual_client_stays_the_default(self, render: Render) -> None:
         variables = environment(pod(render(remote_backend("valkey"))).container)
         assert urlsplit(variables["REMOTE_BACKEND_URL"]).scheme == "redis"
+
+
+class TestDirect:
+    @pytest.mark.parametrize("kind", ["redis", "valkey", "redis-sentinel"])
+    def test_every_server_of_the_protocol_is_reached_by_the_charts_connector(self, render: Render, kind: str) -> None:
+        manifests = render(direct(kind, connections=7, timeouts={"connectSeconds": 0.5, "commandSeconds": 3}))
+        settings = extra_config(manifests)
+        (plugin,) = lmcache_file(manifests)["remote_storage_plugins"]
+        module = settings[f"remote_storage_plugin.{plugin}.module_path"]
+        scripts = next(one["data"] for one in manifests.of_kind("ConfigMap") if f"{module}.py" in one["data"])
+        assert f"class {settings[f'remote_storage_plugin.{plugin}.class_name']}(" in scripts[f"{module}.py"]
+        assert "remote_url" not in lmcache_file(manifests)
+        usual = environment(pod(render(remote_backend(kind))).container)["REMOTE_BACKEND_URL"]
+        assert settings["direct_redis_url"] == usual.partition("?")[0]
+        names = ("connections", "connect_s", "command_s")
+        assert [settings[f"direct_redis_{name}"] for name in names] == [7, 0.5, 3]
+
+    def test_the_launcher_is_told_where_the_password_goes_and_no_configuration_has_it(self, render: Render) -> None:
+        manifests = render(direct(auth={"password": PASSWORD}))
+        variables = environment(pod(manifests).container)
+        assert extra_config(manifests)["direct_redis_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
+        assert "secretKeyRef" in variables["REMOTE_BACKEND_PASSWORD"]
+        assert "REMOTE_BACKEND_URL" not in variables
+        assert "launcher.py" in " ".join(manifests.one("ServingRuntime")["spec"]["containers"][0]["command"])
+
+    def test_certificates_user_and_database_of_an_external_server_are_settings(self, render: Render) -> None:
+        tls = {"enabled": True, "caSecret": "authority", "clientSecret": "identity"}
+        external = {"endpoint": "cache.example.com:6380", "database": 3, "tls": tls}
+        manifests = render(direct(deploy=False, external=external, auth={"existingSecret": "a", "username": "cache"}))
+        settings = extra_config(manifests)
+        assert settings["direct_redis_url"] == "rediss://cache.example.com:6380/3"
+        assert settings["direct_redis_username"] == "cache"
+        assert settings["direct_redis_verify"] is True
+        mounted = [mount["mountPath"] for mount in pod(manifests).container["volumeMounts"]]
+        for name in ("ca", "certificate", "key"):
+            assert settings[f"direct_redis_{name}"].rpartition("/")[0] in mounted
+
+    def test_a_server_that_is_not_verified_is_a_setting(self, render: Render) -> None:
+        external = {"endpoint": "cache.example.com:6380", "tls": {"enabled": True, "verify": False}}
+        settings = extra_config(render(direct(deploy=False, external=external, auth={"enabled": False})))
+        assert settings["direct_redis_verify"] is False
+        assert not settings.keys() & {"direct_redis_ca", "direct_redis_certificate", "direct_redis_password"}
+
+    def test_a_server_of_mode_multiprocess_has_its_own_client(self, render: Render) -> None:
+        manifests = render({**direct(), "lmcache": {"mode": "multiprocess"}})
+        assert "direct_redis.py" not in manifests.text
 
 
 class TestCustom:

@@ -46,6 +46,7 @@ NEEDS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "isolated IPC of a pod": ("0.5.5", "0.5.4", {"lmcache": multiprocess(isolatedIpc=True)}, "leave it empty"),
     "ARC": ("0.5.6", "0.5.5", ARC, "LRU"),
     "mooncake": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("mooncake")}, "newer image"),
+    "direct": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("redis", client="direct")}, "redis-py"),
     "glide": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("valkey", client="glide")}, "redis-py"),
 }
 

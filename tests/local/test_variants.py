@@ -42,11 +42,13 @@ def multiprocess(backend: str, *settings: str, name: str = "", without: frozense
     ("settings", "checks"),
     [
         case("redis", "redis"),
+        case("redis-direct", "redis", "remoteBackend.redis.client=direct"),
         case("cpu-tier", "none", checks=ALL - SHARED),
         case("disk-tier", "none", *DISK, checks=ALL - SHARED),
         case("lmcache-server-without-cpu-tier", "lmcache-server", "lmcache.localCpu.enabled=false"),
         case("valkey-env-style", "valkey", "lmcache.configStyle=env"),
         case("redis-sentinel", "redis-sentinel"),
+        case("redis-sentinel-direct", "redis-sentinel", "remoteBackend.redisSentinel.client=direct"),
         # Nobody can stop a folder.
         case("filesystem-with-disk-tier", "filesystem", *DISK, checks=ALL - OUTAGE),
         case("mooncake", "mooncake", *MOONCAKE),

@@ -32,6 +32,10 @@ _MIB = 2**20
 BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "filesystem", "mooncake")
 """Values of `remoteBackend.type` that need nothing from outside this machine."""
 MODES = ("in-process", "multiprocess")
+_CLIENTS = dict.fromkeys(("redis", "valkey", "redis-sentinel"), ("redis-py", "direct"))
+"""Values of `client`, by the backends that have more than one in mode in-process."""
+_SECTIONS = {"redis-sentinel": "redisSentinel"}
+"""The values of a backend below `remoteBackend`, where they are not named as the type."""
 CHUNK_MIB = (0.25, 2.0, 32.0)
 """From a small model's chunk to that of Llama-3.1-8B, 128 KiB for each of 256 tokens."""
 IN_FLIGHT = (1, 4, 16)
@@ -84,6 +88,34 @@ def compare(  # noqa: PLR0913 - one parameter per option
     finish(lambda console: run(options, console=console), interrupted="everything that was started has been ended")
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How LMCache reaches a backend.
+
+    Attributes:
+        backend: the value of `remoteBackend.type`.
+        mode: the value of `lmcache.mode`.
+        client: the value of `client` below the backend's values; empty where LMCache has one client.
+    """
+
+    backend: str
+    mode: str
+    client: str
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The values that select it, with room for the largest cell."""
+        section = f"remoteBackend.{_SECTIONS.get(self.backend, self.backend)}"
+        client = (f"{section}.client={self.client}",) if self.client else ()
+        room = [f"remoteBackend.{setting}" for setting in _ROOM.get(self.backend, ())]
+        general = (f"lmcache.mode={self.mode}", f"remoteBackend.type={self.backend}", "remoteBackend.waitSeconds=0")
+        return (*general, *client, *room)
+
+    def __str__(self) -> str:
+        """Its names, for the screen and for a folder."""
+        return "-".join(filter(None, (self.backend, self.mode, self.client)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the user asked for; see `lmcache-kserve compare --help`."""
@@ -124,22 +156,20 @@ def run(options: Options, *, console: Console) -> bool:
     plan = options.plan
     with ExitStack() as stack:
         renderers = {
-            pair: stack.enter_context(
+            way: stack.enter_context(
                 prepared(
                     options.engine,
                     console,
                     values_files=options.values_files,
-                    settings=(*options.settings, *_settings(*pair)),
+                    settings=(*options.settings, *way.settings),
                 )
             )
-            for pair in chosen(options.backends, options.modes)
+            for way in chosen(options.backends, options.modes)
         }
         return _fill_table(options, renderers, plan, console=console)
 
 
-def _fill_table(
-    options: Options, renderers: Mapping[tuple[str, str], Renderer], plan: Plan, *, console: Console
-) -> bool:
+def _fill_table(options: Options, renderers: Mapping[Way, Renderer], plan: Plan, *, console: Console) -> bool:
     """Measure the backends one after the other; whether every client could be measured."""
     conclusion.prepare(options.out)
     clean_up_after_others(console)
@@ -148,17 +178,17 @@ def _fill_table(
     command = options.command
     with run_folder() as folder, Stages(console) as stages:
         engine = ensure_engine(stages.update, options.engine)
-        for number, ((backend, mode), renderer) in enumerate(renderers.items()):
-            stages.update("compare", number, len(renderers), f"{backend}, {mode}")
+        for number, (way, renderer) in enumerate(renderers.items()):
+            stages.update("compare", number, len(renderers), str(way))
             with LocalTarget(
                 manifests=renderer.release(_NO_MODEL),
                 namespace=NAMESPACE,
-                directory=folder / f"{backend}-{mode}",
+                directory=folder / str(way),
                 engine=engine,
                 chart_versions=versions_of(renderer, options.engine),
             ) as target:
                 try:
-                    arms.append(_arm(target, plan))
+                    arms.append(_arm(target, way, plan))
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
@@ -168,12 +198,12 @@ def _fill_table(
     console.print(f"table: {options.out / 'rates.md'}")
     for arm in arms:
         if arm.problem:
-            console.print(f"failed: {arm.backend}, {arm.mode}: {arm.problem}", markup=False)
+            console.print(f"failed: {arm.backend}, {arm.mode}, {arm.client}: {arm.problem}", markup=False)
     return not any(arm.problem for arm in arms)
 
 
-def chosen(backends: Sequence[str], modes: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The pairs of backend and mode to measure; without backends, every one that runs here.
+def chosen(backends: Sequence[str], modes: Sequence[str]) -> Iterator[Way]:
+    """The ways to measure; without backends, every one that runs here.
 
     Raises:
         HarnessError: a name is not known, or LMCache has no client for a backend that was named in a mode.
@@ -181,22 +211,20 @@ def chosen(backends: Sequence[str], modes: Sequence[str]) -> Iterator[tuple[str,
     for option, names, known in (("--backend", backends, BACKENDS), ("--mode", modes, MODES)):
         if unknown := next((name for name in names if name not in known), None):
             raise HarnessError(f"{option}={unknown}: choose among {', '.join(known)}")
-    pairs = [pair for pair in product(backends or BACKENDS, modes) if _has_client(*pair)]
-    if not pairs:
+    ways = [Way(*pair, client) for pair in product(backends or BACKENDS, modes) for client in _clients(*pair)]
+    if not ways:
         raise HarnessError(f"LMCache has no client for --backend={','.join(backends)} in --mode={','.join(modes)}")
-    yield from pairs
+    yield from ways
 
 
-def _has_client(backend: str, mode: str) -> bool:
-    return mode != "multiprocess" or backend in MULTIPROCESS
+def _clients(backend: str, mode: str) -> tuple[str, ...]:
+    """The clients that LMCache has for a backend in a mode; an empty name where it has one."""
+    if mode == "multiprocess":
+        return ("",) if backend in MULTIPROCESS else ()
+    return _CLIENTS.get(backend, ("",))
 
 
-def _settings(backend: str, mode: str) -> tuple[str, ...]:
-    settings = (f"type={backend}", "waitSeconds=0", *_ROOM.get(backend, ()))
-    return (f"lmcache.mode={mode}", *(f"remoteBackend.{setting}" for setting in settings))
-
-
-def _arm(target: LocalTarget, plan: Plan) -> Arm:
+def _arm(target: LocalTarget, way: Way, plan: Plan) -> Arm:
     """Start the backend, and measure the bare machine, the server's benchmark and LMCache's client in turn."""
     backend = target.backend
     if backend is not None and backend.controllable:
@@ -205,8 +233,8 @@ def _arm(target: LocalTarget, plan: Plan) -> Arm:
     try:
         cells += client_cells(target, plan)
     except HarnessError as error:
-        return Arm(target.backend_type, target.mode, cells, problem=str(error))
-    return Arm(target.backend_type, target.mode, cells)
+        return Arm(way.backend, way.mode, way.client, cells, problem=str(error))
+    return Arm(way.backend, way.mode, way.client, cells)
 
 
 def _write(arms: Sequence[Arm], out: Path, *, command: str, versions: dict[str, str]) -> None:

@@ -56,11 +56,13 @@ class LMCacheSettings:
 
     @property
     def redis_url(self) -> str:
-        """Where the clients `redis://`, `valkey://` and `resp` find their server, for a client of Redis.
+        """Where LMCache's clients find a server of Redis' protocol, for a client of Redis.
 
         LMCache's `valkey://` takes database and encryption from its settings (`connector/valkey_adapter.py`), the
         adapter `resp` knows neither.
         """
+        if direct := self.extra_config.get("direct_redis_url"):
+            return str(direct)
         url = urlsplit(self.remote_url or "")
         match url.scheme:
             case "valkey":

@@ -13,17 +13,19 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One backend in one mode.
+    """One backend in one mode, with one client.
 
     Attributes:
         backend: the value of `remoteBackend.type`.
         mode: the value of `lmcache.mode`.
+        client: the value of `client` below the backend's values; empty where LMCache has one client.
         cells: what was measured, the bare machine and the server's benchmark in the same minutes.
         problem: why the client could not be measured; None where it was.
     """
 
     backend: str
     mode: str
+    client: str
     cells: Sequence[Cell]
     problem: str | None = None
 
@@ -46,6 +48,7 @@ def document(arms: Sequence[Arm], *, command: str, versions: Mapping[str, str]) 
             {
                 "backend": arm.backend,
                 "mode": arm.mode,
+                "client": arm.client,
                 "problem": arm.problem,
                 "cells": [asdict(cell) | {"gigabytes_per_s": cell.gigabytes_per_s} for cell in arm.cells],
             }
@@ -69,6 +72,7 @@ chunks through plain sockets in the same minutes.
 
 What the columns say:
 
+- **client**: the value `client` of the backend, where there is a choice.
 - **in flight**: chunks on their way at once.
 - **put**, **get**: gigabytes (10^9 bytes) a second. Every chunk was found again and unchanged.
 - **of the socket**: the rate divided by the rate of a plain socket with as many connections.
@@ -90,8 +94,11 @@ def _table(arms: Sequence[Arm], chunk_bytes: int) -> str:
         "",
         f"A copy in memory: {_span(copied)} GB/s.",
         "",
-        "| backend | mode | in flight | put | of the socket | get | of the socket | cores | server's benchmark |",
-        "|---|---|---|---|---|---|---|---|---|",
+        (
+            "| backend | mode | client | in flight | put | of the socket | get | of the socket | cores "
+            "| server's benchmark |"
+        ),
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(line for arm in arms for line in _rows(arm, chunk_bytes)),
     ]
     return "\n".join(lines)
@@ -99,13 +106,13 @@ def _table(arms: Sequence[Arm], chunk_bytes: int) -> str:
 
 def _rows(arm: Arm, chunk_bytes: int) -> Iterator[str]:
     if arm.problem:
-        yield f"| {arm.backend} | {arm.mode} | | {arm.problem.partition(chr(10))[0]} | | | | | |"
+        yield f"| {arm.backend} | {arm.mode} | {arm.client} | | {arm.problem.partition(chr(10))[0]} | | | | | |"
         return
     for in_flight in sorted({cell.in_flight for cell in arm.cells if cell.how == "client"}):
         moved = {name: arm.rate("client", name, chunk_bytes, in_flight) for name in ("put", "get")}
         sockets = {name: arm.rate("socket", name, chunk_bytes, in_flight) for name in moved}
         bench = [arm.rate("benchmark", name, chunk_bytes, in_flight) for name in moved]
-        cells = [arm.backend, arm.mode, str(in_flight)]
+        cells = [arm.backend, arm.mode, arm.client, str(in_flight)]
         for name, cell in moved.items():
             cells += [_rate(cell), _ratio(cell, sockets[name])]
         cells += [_cores(moved["get"]), ", ".join(_rate(cell) for cell in bench if cell)]

@@ -7,15 +7,24 @@ from typer.testing import CliRunner
 
 from lmcache_kserve.cli import app
 from lmcache_kserve.commands import compare
-from lmcache_kserve.commands.compare import BACKENDS, MODES, Options, chosen
+from lmcache_kserve.commands.compare import BACKENDS, MODES, Options, Way, chosen
 from lmcache_kserve.errors import HarnessError
 
 
 def test_without_names_every_backend_is_measured_in_every_mode_that_has_a_client() -> None:
-    pairs = list(chosen((), MODES))
-    assert {backend for backend, _ in pairs} == set(BACKENDS)
-    assert ("redis", "multiprocess") in pairs
-    assert ("mooncake", "multiprocess") not in pairs
+    ways = list(chosen((), MODES))
+    assert {way.backend for way in ways} == set(BACKENDS)
+    assert Way("redis", "multiprocess", "") in ways
+    assert Way("redis", "in-process", "redis-py") in ways
+    assert Way("redis", "in-process", "direct") in ways
+    assert Way("mooncake", "in-process", "") in ways
+    assert "multiprocess" not in {way.mode for way in ways if way.backend == "mooncake"}
+
+
+def test_a_way_is_selected_below_the_values_of_its_backend() -> None:
+    settings = Way("redis-sentinel", "in-process", "direct").settings
+    assert "remoteBackend.redisSentinel.client=direct" in settings
+    assert "remoteBackend.type=redis-sentinel" in settings
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_another_backend_has_no_bucket() -> None:
     [
         ("remote_url: redis://a:1/2?socket_timeout=1\n", "redis://a:1/2?socket_timeout=1", 2),
         ("remote_url: valkey://a:1\n", "redis://a:1/0", 1),
+        ("extra_config: {direct_redis_url: 'rediss://a:1/2'}\n", "rediss://a:1/2", 1),
         (
             "remote_url: valkey://a:1\nextra_config: {valkey_database: 3, tls_enable: true}\n",
             "rediss://a:1/3",

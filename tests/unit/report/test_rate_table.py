@@ -35,26 +35,28 @@ def page(*arms: Arm) -> str:
 
 
 def test_a_row_says_rates_their_share_of_the_socket_and_the_cores() -> None:
-    written = page(Arm("redis", "in-process", CELLS))
+    written = page(Arm("redis", "in-process", "direct", CELLS))
     assert "## Chunks of 2 MiB" in written
     assert "8.0 to 8.0 GB/s" in written
-    assert "| redis | in-process | 4 | 0.50 | 0.50 | 1.50 | 0.75 | 0.5 and 0.2 | 0.70, 0.90 |" in written
+    assert "| redis | in-process | direct | 4 | 0.50 | 0.50 | 1.50 | 0.75 | 0.5 and 0.2 | 0.70, 0.90 |" in written
 
 
 def test_a_server_without_a_benchmark_leaves_its_column_empty() -> None:
-    written = page(Arm("mooncake", "in-process", [one for one in CELLS if one.how != "benchmark"]))
+    written = page(Arm("mooncake", "in-process", "", [one for one in CELLS if one.how != "benchmark"]))
     assert "| 0.5 and 0.2 |  |" in written
 
 
 def test_a_client_that_lost_a_chunk_is_a_row_with_the_reason_and_no_pass() -> None:
-    arm = Arm("redis", "in-process", [one for one in CELLS if one.how != "client"], problem="a chunk is gone\ntrace")
-    assert "| redis | in-process | | a chunk is gone |" in page(arm)
+    arm = Arm(
+        "redis", "in-process", "direct", [one for one in CELLS if one.how != "client"], problem="a chunk is gone\ntrace"
+    )
+    assert "| redis | in-process | direct | | a chunk is gone |" in page(arm)
     assert "trace" not in page(arm)
     assert document([arm], command="", versions={})["passed"] is False
 
 
 def test_the_document_has_every_cell_with_its_rate() -> None:
-    content = document([Arm("redis", "in-process", CELLS)], command="make rates", versions={})
+    content = document([Arm("redis", "in-process", "direct", CELLS)], command="make rates", versions={})
     assert content["passed"] is True
     rates = [one["gigabytes_per_s"] for one in content["arms"][0]["cells"]]
     assert rates == [one.gigabytes_per_s for one in CELLS]

@@ -13,7 +13,7 @@ What the three have in common is here. Their pods carry the part as label `lmcac
 
 {{- define "lmcache-kserve.backend.redis-sentinel.answers" -}}
 redis-sentinel: [notes, problems]
-resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, ports, secretChecksum]
+resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, ports, secretChecksum]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.redis-sentinel.notes" -}}

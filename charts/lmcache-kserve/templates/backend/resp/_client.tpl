@@ -1,5 +1,6 @@
 {{/*
-How LMCache reaches a server that speaks Redis' protocol: through redis-py, glide, or the adapter of mode multiprocess.
+How LMCache reaches a server that speaks Redis' protocol: through redis-py, glide, the chart's connector files/direct_redis.py, or
+the adapter of mode multiprocess.
 */}}
 
 {{/* Whether LMCache encrypts its connection to an external server. A proxy does it instead. Output: "true" or nothing. */}}
@@ -10,6 +11,14 @@ How LMCache reaches a server that speaks Redis' protocol: through redis-py, glid
 
 {{- define "lmcache-kserve.backend.resp.credentials" -}}
 {{- if (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).auth.enabled }}true{{ end -}}
+{{- end }}
+
+{{/* Scheme, endpoint and database of the server, without credentials. */}}
+{{- define "lmcache-kserve.backend.resp.address" -}}
+  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+  {{- $scheme := ternary "rediss" "redis" (eq "true" (include "lmcache-kserve.backend.resp.tls" .)) -}}
+  {{- $database := ternary 0 (int $values.external.database) $values.deploy -}}
+  {{- printf "%s://%s/%d" $scheme (include "lmcache-kserve.backend.resp.endpoint" .) $database -}}
 {{- end }}
 
 {{/*
@@ -25,32 +34,75 @@ has been idle for a second, and repeats a command after a timeout.
         (printf "socket_timeout=%s" (include "lmcache-kserve.number" $values.timeouts.commandSeconds))
         "health_check_interval=1"
         "retry_on_timeout=true" -}}
-  {{- $scheme := "redis" -}}
-  {{- $database := 0 -}}
-  {{- if not $values.deploy -}}
-    {{- $database = int $values.external.database -}}
-    {{- if include "lmcache-kserve.backend.resp.tls" . -}}
-      {{- $scheme = "rediss" -}}
-      {{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
-      {{- if $tls.verify -}}
-        {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
-      {{- else -}}
-        {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
-      {{- end -}}
-      {{- if or $tls.caSecret $tls.caConfigMap -}}
-        {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
-      {{- end -}}
-      {{- if $tls.clientSecret -}}
-        {{- $options = concat $options (list (printf "ssl_certfile=%s/client/tls.crt" $path) (printf "ssl_keyfile=%s/client/tls.key" $path)) -}}
-      {{- end -}}
+  {{- if include "lmcache-kserve.backend.resp.tls" . -}}
+    {{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
+    {{- if $tls.verify -}}
+      {{- $options = concat $options (list "ssl_cert_reqs=required" "ssl_check_hostname=true") -}}
+    {{- else -}}
+      {{- $options = concat $options (list "ssl_cert_reqs=none" "ssl_check_hostname=false") -}}
+    {{- end -}}
+    {{- if or $tls.caSecret $tls.caConfigMap -}}
+      {{- $options = append $options (printf "ssl_ca_certs=%s/ca/%s" $path $tls.caSecretKey) -}}
+    {{- end -}}
+    {{- if $tls.clientSecret -}}
+      {{- $options = concat $options (list (printf "ssl_certfile=%s/client/tls.crt" $path) (printf "ssl_keyfile=%s/client/tls.key" $path)) -}}
     {{- end -}}
   {{- end -}}
-  {{- printf "%s://%s/%d?%s" $scheme (include "lmcache-kserve.backend.resp.endpoint" .) $database (join "&" $options) -}}
+  {{- printf "%s?%s" (include "lmcache-kserve.backend.resp.address" .) (join "&" $options) -}}
 {{- end }}
 
-{{/* Whether LMCache uses its glide client, which only valkey can choose. Output: "true" or nothing. */}}
+{{/* What LMCache of mode in-process connects with: redis-py, glide, which only valkey can choose, or direct. */}}
+{{- define "lmcache-kserve.backend.resp.client" -}}
+{{- get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" -}}
+{{- end }}
+
+{{/* Whether LMCache uses its glide client. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.resp.glide" -}}
-{{- if eq (get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" | default "redis-py") "glide" }}true{{ end -}}
+{{- if eq (include "lmcache-kserve.backend.resp.client" .) "glide" }}true{{ end -}}
+{{- end }}
+
+{{/* Whether LMCache uses the chart's connector. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.backend.resp.direct" -}}
+{{- if eq (include "lmcache-kserve.backend.resp.client" .) "direct" }}true{{ end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.module" -}}
+{{- if include "lmcache-kserve.backend.resp.direct" . }}direct_redis{{ end -}}
+{{- end }}
+
+{{/*
+LMCache's configuration for the chart's connector, whose settings files/direct_redis.py describes. The launcher fills in the
+password.
+*/}}
+{{- define "lmcache-kserve.backend.resp.directConfig" -}}
+{{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+{{- $tls := $values.external.tls -}}
+{{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
+remote_storage_plugins:
+  - direct
+extra_config:
+  remote_storage_plugin.direct.module_path: {{ include "lmcache-kserve.backend.resp.module" . }}
+  remote_storage_plugin.direct.class_name: DirectRedisConnector
+  direct_redis_url: {{ include "lmcache-kserve.backend.resp.address" . | quote }}
+  direct_redis_connections: {{ int $values.connections }}
+  direct_redis_connect_s: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
+  direct_redis_command_s: {{ include "lmcache-kserve.number" $values.timeouts.commandSeconds }}
+  {{- if include "lmcache-kserve.backend.resp.tls" . }}
+  direct_redis_verify: {{ $tls.verify }}
+  {{- if or $tls.caSecret $tls.caConfigMap }}
+  direct_redis_ca: {{ printf "%s/ca/%s" $path $tls.caSecretKey | quote }}
+  {{- end }}
+  {{- if $tls.clientSecret }}
+  direct_redis_certificate: {{ $path }}/client/tls.crt
+  direct_redis_key: {{ $path }}/client/tls.key
+  {{- end }}
+  {{- end }}
+  {{- if include "lmcache-kserve.backend.resp.credentials" . }}
+  {{- with $values.auth.username }}
+  direct_redis_username: {{ . | quote }}
+  {{- end }}
+  direct_redis_password: "%REMOTE_BACKEND_PASSWORD%"
+  {{- end }}
 {{- end }}
 
 {{/*
@@ -85,6 +137,8 @@ extra_config:
 remote_serde: {{ .Values.lmcache.serde }}
 {{- if include "lmcache-kserve.backend.resp.glide" . }}
 {{ include "lmcache-kserve.backend.resp.glideConfig" . }}
+{{- else if include "lmcache-kserve.backend.resp.direct" . }}
+{{ include "lmcache-kserve.backend.resp.directConfig" . }}
 {{- else if not (include "lmcache-kserve.backend.resp.credentials" .) }}
 remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}
@@ -92,7 +146,7 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 
 {{- define "lmcache-kserve.backend.resp.env" -}}
 {{- if include "lmcache-kserve.backend.resp.credentials" . }}
-{{- if not (include "lmcache-kserve.backend.resp.glide" .) }}
+{{- if eq (include "lmcache-kserve.backend.resp.client" .) "redis-py" }}
 - name: REMOTE_BACKEND_URL
   value: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}

@@ -5,7 +5,7 @@ name of their programs (<type>-server, <type>-cli).
 */}}
 
 {{- define "lmcache-kserve.backend.redis.answers" -}}
-resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, notes, ports, problems, secretChecksum, volumeMounts, volumes]
+resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, notes, ports, problems, secretChecksum, volumeMounts, volumes]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.valkey.answers" -}}

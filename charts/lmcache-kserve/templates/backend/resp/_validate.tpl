@@ -21,6 +21,11 @@ What the schema cannot say about the values of redis, valkey and redis-sentinel.
 lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, which stores whole chunks only
 {{- end }}
 {{- end }}
+{{- if include "lmcache-kserve.backend.resp.direct" . }}
+{{- with include "lmcache-kserve.versions.lacks" (list . "connectorsByName") }}
+{{ $at }}.client: direct {{ . }}; use redis-py
+{{- end }}
+{{- end }}
 {{- $address := ternary "servers" "endpoint" (hasKey $external "servers") -}}
 {{- if $values.deploy }}
 {{- if get $external $address }}

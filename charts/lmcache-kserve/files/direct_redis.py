@@ -1,0 +1,510 @@
+"""LMCache's connector for Redis and Valkey whose chunks go straight between a socket and LMCache's memory.
+
+LMCache's own connector uses redis-py, which makes a Python object of every chunk, and copies that object. This
+connector receives into the memory that LMCache allocated, over several connections. It asks for all chunks of a
+prompt in one round trip. A chunk is one key: what a server evicts is gone as a whole. A header has the checksum of
+the chunk, and says which key the chunk belongs to. A chunk that does not fit its header is deleted, and counts as
+missing.
+
+The keys end in KEY_SUFFIX. So the connector reads nothing that another client of LMCache wrote, and no other client
+reads what the connector wrote.
+
+LMCache loads it by `remote_storage_plugins`; launcher.py puts it on the module path. It runs in images that others
+build, with LMCache 0.4.7 and later. Its settings are keys of `extra_config`:
+
+    direct_redis_url: `redis://host:port/database`, or `rediss://`; without credentials
+    direct_redis_username, direct_redis_password: each where the server has one
+    direct_redis_connections: how many; each has a thread
+    direct_redis_connect_s, direct_redis_command_s: how long a server may be silent, in seconds
+    direct_redis_ca: file of certificate authorities; without it those of the system
+    direct_redis_certificate, direct_redis_key: files of the client's certificate
+    direct_redis_verify: false trusts any server
+
+Source of the protocol: https://redis.io/docs/latest/develop/reference/protocol-spec, RESP2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import queue
+import socket
+import ssl
+import struct
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lmcache.logging import init_logger
+from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
+
+try:
+    from google_crc32c import extend as crc32c
+except ImportError:
+    crc32c = None
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lmcache.utils import CacheEngineKey
+    from lmcache.v1.config import LMCacheEngineConfig
+    from lmcache.v1.memory_management import MemoryObj
+    from lmcache.v1.storage_backend.local_cpu_backend import LocalCPUBackend
+
+KEY_SUFFIX = "@direct1"
+HEADER = struct.Struct(">4sB3xIQ8s")
+"""Magic, kind of checksum, checksum, length of the body in bytes, and the beginning of the key's SHA-256."""
+MAGIC = b"LKD1"
+CRC32, CRC32C = 1, 2
+BUFFER_BYTES = 16384
+PIECE_BYTES = 1 << 18
+"""Bytes that are checked at once: a processor's cache still holds what it has just received."""
+AWAY_S = 1.0
+"""After a server did not answer, nobody waits for it again this soon."""
+WARNING_S = 60.0
+"""From one warning of a kind to the next; the first comes at once."""
+DEFAULT_PORT = 6379
+
+logger = init_logger(__name__)
+
+
+class ChangedError(Exception):
+    """A chunk in the store is not what was stored."""
+
+
+class ServerError(ConnectionError):
+    """The server answered with an error, such as a wrong password or no room."""
+
+
+def checksum_kind() -> int:
+    """The fastest checksum that this image has."""
+    return CRC32C if crc32c else CRC32
+
+
+def checksum(kind: int, piece: bytes | memoryview, value: int = 0) -> int:
+    """Continue a checksum.
+
+    Raises:
+        ConnectionError: this image cannot compute the kind, which another image chose.
+    """
+    if kind == CRC32:
+        return zlib.crc32(piece, value)
+    if kind == CRC32C and crc32c:
+        return int(crc32c(value, memoryview(piece).toreadonly()))
+    raise ConnectionError(f"no way to compute a checksum of kind {kind}")
+
+
+def pieces(body: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """Parts that fit into a processor's cache."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]
+
+
+def header(key: str, body: memoryview) -> bytes:
+    """What stands before a chunk."""
+    kind, value = checksum_kind(), 0
+    for piece in pieces(body):
+        value = checksum(kind, piece, value)
+    return HEADER.pack(MAGIC, kind, value, len(body), _mark(key))
+
+
+def _mark(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()[:8]
+
+
+def command(*words: bytes) -> bytes:
+    """A command of RESP."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+class Connection:
+    """A socket with the few bytes that were received beyond what was asked for."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Connect and log in.
+
+        Raises:
+            OSError: the server is not there, or refuses.
+        """
+        url = urlsplit(settings["direct_redis_url"])
+        timeout = float(settings.get("direct_redis_connect_s", 1.0))
+        self._socket = socket.create_connection((url.hostname, url.port or DEFAULT_PORT), timeout=timeout)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if url.scheme == "rediss":
+                self._socket = _context(settings).wrap_socket(self._socket, server_hostname=url.hostname)
+            self._socket.settimeout(float(settings.get("direct_redis_command_s", 5.0)))
+            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+            self._start = self._end = 0
+            self._log_in(settings, url.path.strip("/"))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _log_in(self, settings: Mapping[str, Any], database: str) -> None:
+        # Files made with an editor end in a line break, and so do Secrets made of them.
+        password = str(settings.get("direct_redis_password") or "").rstrip("\r\n")
+        username = str(settings.get("direct_redis_username") or "")
+        if password or username:
+            words = [username.encode()] if username else []
+            self.ask(b"AUTH", *words, password.encode())
+        if database not in {"", "0"}:
+            self.ask(b"SELECT", database.encode())
+
+    def ask(self, *words: bytes) -> int | bytes | None:
+        """Send a command and return its answer."""
+        self.send(command(*words))
+        return self.answer()
+
+    def send(self, *parts: bytes | memoryview) -> None:
+        """Send bytes as they are; a server may take its time for all of them, but not for a piece."""
+        for part in parts:
+            for piece in pieces(part):
+                self._socket.sendall(piece)
+
+    def answer(self) -> int | bytes | None:
+        """Receive an answer that is no bulk: a line, a number, or None for nothing.
+
+        Raises:
+            ServerError: it is an error.
+        """
+        line = self._line()
+        if line.startswith(b"-"):
+            raise ServerError(line[1:].decode(errors="replace"))
+        if line.startswith(b":"):
+            return int(line[1:])
+        return None if line in {b"$-1", b"_"} else line
+
+    def bulk_length(self) -> int | None:
+        """Receive the length of a bulk that follows; None for nothing."""
+        answer = self.answer()
+        if answer is None:
+            return None
+        if not isinstance(answer, bytes) or not answer.startswith(b"$"):
+            raise ServerError(f"no bulk: {answer!r}")
+        return int(answer[1:])
+
+    def receive(self, view: memoryview, received: Callable[[memoryview], None] | None = None) -> None:
+        """Fill a view; `received` sees each part as soon as it is there."""
+        place = 0
+        while place < len(view):
+            if self._start < self._end:
+                count = min(self._end - self._start, len(view) - place)
+                view[place : place + count] = self._buffer[self._start : self._start + count]
+                self._start += count
+            else:
+                count = self._more(view[place : place + PIECE_BYTES])
+            if received:
+                received(view[place : place + count])
+            place += count
+
+    def skip(self, count: int) -> None:
+        """Receive bytes that nobody wants."""
+        scratch = memoryview(bytearray(min(count, PIECE_BYTES)))
+        while count:
+            part = scratch[: min(count, len(scratch))]
+            self.receive(part)
+            count -= len(part)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def _line(self) -> bytes:
+        line = bytearray()
+        while not line.endswith(b"\r\n"):
+            if self._start == self._end:
+                self._start, self._end = 0, self._more(self._buffer)
+            found = bytes(self._buffer[self._start : self._end])
+            stop = found.find(b"\n") + 1 or len(found)
+            line += found[:stop]
+            self._start += stop
+        return bytes(line[:-2])
+
+    def _more(self, view: memoryview) -> int:
+        count = self._socket.recv_into(view)
+        if not count:
+            raise ConnectionError("the server closed the connection")
+        return count
+
+
+def _context(settings: Mapping[str, Any]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.get("direct_redis_ca"))
+    if certificate := settings.get("direct_redis_certificate"):
+        context.load_cert_chain(certificate, settings.get("direct_redis_key"))
+    if not settings.get("direct_redis_verify", True):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+class Connections:
+    """Threads with a connection each, which is made anew whenever it was lost."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self.count = int(settings.get("direct_redis_connections", 4))
+        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="direct-redis")
+        self._away_until = 0.0
+
+    def submit(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - a future of whatever the work returns
+        """Do work in a thread that has a connection; a second time where an old connection turned out to be lost."""
+        return self._pool.submit(self._run, work)
+
+    def _run(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - as above
+        with suppress(queue.Empty):
+            connection = self._idle.get_nowait()
+            try:
+                return self._tried(work, connection)
+            except ServerError:
+                raise
+            except OSError:
+                # A server that was replaced takes every connection along. Only a new one tells whether it is there.
+                pass
+        return self._tried(work, self._connect())
+
+    def _tried(self, work: Callable[[Connection], Any], connection: Connection) -> Any:  # noqa: ANN401 - as above
+        try:
+            result = work(connection)
+        except BaseException as error:
+            # What the server still sends would be taken for the answer to the next command.
+            connection.close()
+            if isinstance(error, TimeoutError):
+                self._away_until = time.monotonic() + AWAY_S
+            raise
+        self._idle.put(connection)
+        return result
+
+    def _connect(self) -> Connection:
+        if time.monotonic() < self._away_until:
+            raise ConnectionError("the server did not answer a moment ago")
+        try:
+            return Connection(self._settings)
+        except OSError:
+            self._away_until = time.monotonic() + AWAY_S
+            raise
+
+    def close(self) -> None:
+        """End the threads and the connections."""
+        self._pool.shutdown()
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+
+class DirectRedisConnector(RemoteConnector):
+    """One worker's connections."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,  # noqa: ARG002 - LMCache passes it by name
+        local_cpu_backend: LocalCPUBackend,
+        config: LMCacheEngineConfig,
+    ) -> None:
+        """Connect.
+
+        Raises:
+            OSError: the server is not there, or refuses; LMCache goes on without it and tries again.
+        """
+        super().__init__(local_cpu_backend.config, local_cpu_backend.metadata)
+        self._memory = local_cpu_backend
+        self._connections = Connections(config.extra_config)
+        self._warned: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._connections.submit(lambda connection: connection.ask(b"PING")).result()
+        logger.info("Chunks go straight to %s", config.extra_config["direct_redis_url"])
+
+    def batched_contains(self, keys: Sequence[CacheEngineKey]) -> int:
+        """How many chunks are there, from the first on without a gap; none while the server is away."""
+        try:
+            found: Sequence[int] = self._connections.submit(lambda one: _exist(one, keys)).result()
+        except OSError as error:
+            self._warn("Nothing is found: %s", error)
+            return 0
+        return found.index(0) if 0 in found else len(found)
+
+    def support_batched_contains(self) -> bool:
+        """Whether LMCache may ask for all chunks of a prompt at once."""
+        return True
+
+    def exists_sync(self, key: CacheEngineKey) -> bool:
+        """Whether the chunk is there; not, while the server is away."""
+        return self.batched_contains([key]) == 1
+
+    async def exists(self, key: CacheEngineKey) -> bool:
+        """Do the same, and let the connector's other work go on meanwhile."""
+        return await asyncio.to_thread(self.exists_sync, key)
+
+    async def batched_async_contains(self, lookup_id: str, keys: Sequence[CacheEngineKey], pin: bool = False) -> int:  # noqa: ARG002, FBT001, FBT002 - LMCache passes these two by position, and its own connectors ignore them too
+        """How many chunks are there, from the first on without a gap."""
+        return await asyncio.to_thread(self.batched_contains, keys)
+
+    def support_batched_get(self) -> bool:
+        """Whether LMCache may ask for several chunks at once."""
+        return True
+
+    async def batched_get(self, keys: Sequence[CacheEngineKey]) -> list[MemoryObj | None]:
+        """Load chunks over all connections; None in the place of one that is missing or was changed."""
+        loaded: list[MemoryObj | None] = [None] * len(keys)
+
+        def load(places: Sequence[int]) -> Callable[[Connection], None]:
+            return lambda connection: self._load(connection, keys, places, loaded)
+
+        await self._on_all(len(keys), load, "Chunks could not be loaded: %s")
+        return loaded
+
+    async def get(self, key: CacheEngineKey) -> MemoryObj | None:
+        """Load a chunk; None where it is missing or was changed."""
+        return (await self.batched_get([key]))[0]
+
+    def support_batched_put(self) -> bool:
+        """Whether LMCache may store several chunks at once."""
+        return True
+
+    async def batched_put(self, keys: Sequence[CacheEngineKey], memory_objs: Sequence[MemoryObj]) -> None:
+        """Store chunks over all connections; those that could not be stored are missing later."""
+
+        def store(places: Sequence[int]) -> Callable[[Connection], None]:
+            return lambda connection: _store(connection, [(_name(keys[one]), memory_objs[one]) for one in places])
+
+        await self._on_all(len(keys), store, "Chunks could not be stored: %s")
+
+    async def put(self, key: CacheEngineKey, memory_obj: MemoryObj) -> None:
+        """Store a chunk."""
+        await self.batched_put([key], [memory_obj])
+
+    async def list(self) -> list[str]:
+        """LMCache asks for no list."""
+        raise NotImplementedError
+
+    def support_ping(self) -> bool:
+        """Whether LMCache's health monitor may ask."""
+        return True
+
+    async def ping(self) -> int:
+        """0 while the server answers."""
+        try:
+            await asyncio.wrap_future(self._connections.submit(lambda connection: connection.ask(b"PING")))
+        except OSError:
+            return 1
+        return 0
+
+    async def close(self) -> None:
+        """End the connections."""
+        await asyncio.to_thread(self._connections.close)
+
+    async def _on_all(
+        self, count: int, work: Callable[[Sequence[int]], Callable[[Connection], None]], failed: str
+    ) -> None:
+        """Spread chunks over the connections; a part that fails leaves its chunks, and a line in the log."""
+        shares = [range(first, count, self._connections.count) for first in range(min(count, self._connections.count))]
+        futures = [asyncio.wrap_future(self._connections.submit(work(share))) for share in shares]
+        for result in await asyncio.gather(*futures, return_exceptions=True):
+            if isinstance(result, OSError):
+                self._warn(failed, result)
+            elif isinstance(result, BaseException):
+                raise result
+
+    def _load(
+        self,
+        connection: Connection,
+        keys: Sequence[CacheEngineKey],
+        places: Sequence[int],
+        loaded: list[MemoryObj | None],
+    ) -> None:
+        names = {place: _name(keys[place]) for place in places if loaded[place] is None}
+        connection.send(b"".join(command(b"GET", name.encode()) for name in names.values()))
+        changed: list[bytes] = []
+        for place, name in names.items():
+            if (length := connection.bulk_length()) is None:
+                continue
+            try:
+                loaded[place] = self._receive(connection, name, length)
+            except ChangedError as error:
+                self._warn("A chunk was changed in the store and is not used: %s", error)
+                changed.append(name.encode())
+            connection.skip(2)  # the end of the line
+        if changed:
+            connection.ask(b"UNLINK", *changed)
+
+    def _receive(self, connection: Connection, name: str, length: int) -> MemoryObj | None:
+        """The chunk of a bulk, or None where LMCache has no room. The bulk is received in any case.
+
+        Raises:
+            ChangedError: its bytes are not those that were stored under this name.
+        """
+        body = length - HEADER.size
+        if body <= 0:
+            connection.skip(length)
+            raise ChangedError(f"{name} has no header")
+        start = memoryview(bytearray(HEADER.size))
+        connection.receive(start)
+        magic, kind, expected, size, mark = HEADER.unpack(start)
+        fits = body <= self.full_chunk_size_bytes and body % self.single_token_size == 0
+        if not fits or (magic, size, mark) != (MAGIC, body, _mark(name)):
+            connection.skip(body)
+            raise ChangedError(f"the header of {name} does not fit")
+        chunk = self._memory.allocate(self.meta_shapes, self.meta_dtypes, self.meta_fmt)
+        if chunk is None:
+            connection.skip(body)
+            self._warn("Chunks are not loaded, because LMCache has no room for them: %s", name)
+            return None
+        value = 0
+
+        def check(part: memoryview) -> None:
+            nonlocal value
+            value = checksum(kind, part, value)
+
+        try:
+            connection.receive(chunk.byte_array.cast("B")[:body], check)
+        except BaseException:
+            chunk.ref_count_down()
+            raise
+        if value != expected:
+            chunk.ref_count_down()
+            raise ChangedError(f"the checksum of {name} is another")
+        return self.reshape_partial_chunk(chunk, body)
+
+    def _warn(self, text: str, about: object) -> None:
+        """Say something once in a while."""
+        now = time.monotonic()
+        with self._lock:
+            if now < self._warned.get(text, 0.0):
+                return
+            self._warned[text] = now + WARNING_S
+        logger.warning(text, about)
+
+
+def _name(key: CacheEngineKey) -> str:
+    return key.to_string() + KEY_SUFFIX
+
+
+def _exist(connection: Connection, keys: Sequence[CacheEngineKey]) -> list[int]:
+    connection.send(b"".join(command(b"EXISTS", _name(key).encode()) for key in keys))
+    return [int(connection.answer() or 0) for _ in keys]
+
+
+def _store(connection: Connection, chunks: Sequence[tuple[str, MemoryObj]]) -> None:
+    """Store chunks.
+
+    Raises:
+        ServerError: the server has no room, or may not be written to; the others are stored.
+    """
+    for name, chunk in chunks:
+        body = chunk.byte_array.cast("B")
+        first = header(name, body)
+        length = len(first) + len(body)
+        key = name.encode()
+        connection.send(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, length) + first, body, b"\r\n")
+    refused = []
+    for _ in chunks:
+        try:
+            connection.answer()
+        except ServerError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]

@@ -1,0 +1,421 @@
+"""The connector for Redis and Valkey, with a real Valkey. LMCache is stood in for."""
+
+import asyncio
+import importlib.util
+import logging
+import random
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+import trustme
+from rendering import CHART
+
+from lmcache_kserve.local.programs import embedded_server
+from lmcache_kserve.waiting import wait_for
+
+TOKEN_BYTES, CHUNK_BYTES = 64, 64 * 256
+PASSWORD = "correct horse"  # noqa: S105 - of a server of this test
+SUFFIX = "@direct1"
+
+
+@dataclass
+class Chunk:
+    """LMCache's memory object."""
+
+    data: bytearray
+    references: int = 1
+
+    @property
+    def byte_array(self) -> memoryview:
+        return memoryview(self.data)
+
+    def ref_count_down(self) -> None:
+        self.references -= 1
+
+
+@dataclass
+class Memory:
+    """LMCache's memory for chunks."""
+
+    config: Any = None
+    metadata: Any = None
+    room: int = 1000
+    given: list[Chunk] = field(default_factory=list)
+
+    def allocate(self, *_: object) -> Chunk | None:
+        if self.room <= len(self.given):
+            return None
+        self.given.append(Chunk(bytearray(CHUNK_BYTES)))
+        return self.given[-1]
+
+
+class RemoteConnector:
+    """LMCache's base class: it knows how large a chunk is."""
+
+    def __init__(self, *_: object) -> None:
+        self.full_chunk_size_bytes, self.single_token_size = CHUNK_BYTES, TOKEN_BYTES
+        self.meta_shapes = self.meta_dtypes = self.meta_fmt = None
+
+    @staticmethod
+    def reshape_partial_chunk(chunk: Chunk, size: int) -> Chunk:
+        chunk.data = chunk.data[:size]
+        return chunk
+
+
+class Server:
+    """A Valkey of this test's own, with a password."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self._folder = folder
+        self.client = redis.Redis(port=self.port, password=PASSWORD)
+        self.start()
+
+    def start(self) -> None:
+        words = [str(embedded_server()), "--port", str(self.port), "--requirepass", PASSWORD, "--save", ""]
+        self._process = subprocess.Popen(words, cwd=self._folder, stdout=subprocess.DEVNULL)
+
+        def answers() -> bool:
+            try:
+                return bool(self.client.ping())
+            except redis.RedisError:
+                return False
+
+        wait_for(answers, timeout=20, delay=0.05, describe="Valkey")
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def key(text: str) -> SimpleNamespace:
+    return SimpleNamespace(to_string=lambda: text)
+
+
+def chunk(seed: int, size: int = CHUNK_BYTES) -> Chunk:
+    return Chunk(bytearray(random.Random(seed).randbytes(size)))  # noqa: S311 - bytes to store
+
+
+KEYS = [key(f"model@1@0@{number:x}@float") for number in range(9)]
+CHUNKS = [chunk(number) for number in range(len(KEYS))]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name, member, value in [
+        ("lmcache.logging", "init_logger", logging.getLogger),
+        ("lmcache.v1.storage_backend.connector.base_connector", "RemoteConnector", RemoteConnector),
+    ]:
+        stub = ModuleType(name)
+        setattr(stub, member, value)
+        monkeypatch.setitem(sys.modules, name, stub)
+    spec = importlib.util.spec_from_file_location("direct_redis", CHART / "files" / "direct_redis.py")
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture
+def connect(module: Any, server: Server) -> Iterator[Callable[..., Any]]:
+    made = []
+
+    def connected(*, memory: Memory | None = None, database: int = 0, **settings: Any) -> Any:
+        own = {
+            "direct_redis_url": f"redis://127.0.0.1:{server.port}/{database}",
+            "direct_redis_password": PASSWORD,
+            "direct_redis_connections": 3,
+            "direct_redis_command_s": 5.0,
+        }
+        config = SimpleNamespace(extra_config=own | settings)
+        connector = module.DirectRedisConnector(None, memory or Memory(), config)
+        made.append(connector)
+        return connector
+
+    yield connected
+    for connector in made:
+        asyncio.run(connector.close())
+
+
+def stored(connector: Any) -> None:
+    asyncio.run(connector.batched_put(KEYS, CHUNKS))
+
+
+def loaded(connector: Any) -> list[Chunk | None]:
+    found: list[Chunk | None] = asyncio.run(connector.batched_get(KEYS))
+    return found
+
+
+def test_chunks_come_back_as_they_were_over_all_connections(connect: Callable[..., Any], server: Server) -> None:
+    connector = connect()
+    assert connector.batched_contains(KEYS) == 0
+    stored(connector)
+    assert connector.batched_contains(KEYS) == len(KEYS)
+    assert [found.data for found in loaded(connector) if found] == [one.data for one in CHUNKS]
+    assert server.client.dbsize() == len(KEYS)
+    assert 2 <= len(server.client.client_list()) - 1 <= 3
+
+
+def test_a_chunk_that_is_missing_ends_what_is_found_and_leaves_the_others(
+    connect: Callable[..., Any], server: Server
+) -> None:
+    connector = connect()
+    stored(connector)
+    server.client.delete(KEYS[4].to_string() + SUFFIX)
+    assert connector.batched_contains(KEYS) == 4
+    assert asyncio.run(connector.batched_async_contains("lookup", KEYS)) == 4
+    assert not connector.exists_sync(KEYS[4])
+    assert [place for place, found in enumerate(loaded(connector)) if found is None] == [4]
+
+
+def test_a_chunk_of_fewer_tokens_comes_back_as_long_as_it_was(connect: Callable[..., Any]) -> None:
+    connector = connect()
+    short = chunk(1, size=3 * TOKEN_BYTES)
+    asyncio.run(connector.put(KEYS[0], short))
+    found = asyncio.run(connector.get(KEYS[0]))
+    assert found.data == short.data
+
+
+def test_what_other_clients_of_lmcache_wrote_is_not_read(connect: Callable[..., Any], server: Server) -> None:
+    connector = connect()
+    name = KEYS[0].to_string()
+    for other in (name, f"{name}kv_bytes", f"{name}metadata"):
+        server.client.set(other, bytes(CHUNK_BYTES))
+    assert connector.batched_contains(KEYS) == 0
+    assert asyncio.run(connector.get(KEYS[0])) is None
+
+
+def _flipped(value: bytes, dice: random.Random) -> bytes:
+    place = dice.randrange(len(value))
+    return value[:place] + bytes([value[place] ^ (1 << dice.randrange(8))]) + value[place + 1 :]
+
+
+CHANGES: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
+    "a bit flipped": lambda value, _, dice: _flipped(value, dice),
+    "truncated": lambda value, _, dice: value[: dice.randrange(len(value))],
+    "of another key": lambda _, other, __: other,
+    "longer": lambda value, _, dice: value + dice.randbytes(TOKEN_BYTES),
+    "empty": lambda *_: b"",
+    "of another format": lambda value, *_: b"LKD2" + value[4:],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_chunk_is_never_used_and_is_deleted(
+    connect: Callable[..., Any], server: Server, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = connect()
+    dice = random.Random(change)  # noqa: S311 - which byte changes
+    first, other = (one.to_string() + SUFFIX for one in KEYS[:2])
+    for _ in range(50):
+        stored(connector)
+        value, another = (bytes(server.client.get(name)) for name in (first, other))  # type: ignore[arg-type]  # no coroutine
+        server.client.set(first, CHANGES[change](value, another, dice))
+        found = loaded(connector)
+        assert found[0] is None
+        assert [one.data for one in found[1:] if one] == [one.data for one in CHUNKS[1:]]
+        assert not server.client.exists(first)
+    assert "A chunk was changed in the store and is not used" in caplog.text
+
+
+def test_memory_of_changed_chunks_is_given_back(connect: Callable[..., Any], server: Server) -> None:
+    memory = Memory()
+    connector = connect(memory=memory)
+    stored(connector)
+    name = KEYS[0].to_string() + SUFFIX
+    server.client.setrange(name, 100, b"changed")
+    loaded(connector)
+    assert sorted(one.references for one in memory.given) == [0] + [1] * (len(KEYS) - 1)
+
+
+def test_without_room_in_lmcache_chunks_stay_where_they_are(connect: Callable[..., Any], server: Server) -> None:
+    connector = connect(memory=Memory(room=4))
+    stored(connector)
+    assert sum(found is not None for found in loaded(connector)) == 4
+    assert server.client.dbsize() == len(KEYS)
+
+
+def test_a_server_without_room_loses_chunks_and_stops_nothing(
+    connect: Callable[..., Any], server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    connector = connect()
+    server.client.config_set("maxmemory", "1")
+    stored(connector)
+    assert "Chunks could not be stored: OOM" in caplog.text
+    server.client.config_set("maxmemory", "0")
+    stored(connector)
+    assert connector.batched_contains(KEYS) == len(KEYS)
+
+
+def test_a_server_that_comes_back_is_used_again(
+    connect: Callable[..., Any], server: Server, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AWAY_S", 0.0)
+    connector = connect()
+    stored(connector)
+    server.stop()
+    assert connector.batched_contains(KEYS) == 0
+    assert loaded(connector) == [None] * len(KEYS)
+    stored(connector)
+    assert asyncio.run(connector.ping()) == 1
+    server.start()
+    assert asyncio.run(connector.ping()) == 0
+    stored(connector)
+    assert None not in loaded(connector)
+
+
+def test_connections_of_a_server_that_was_replaced_cost_no_request(connect: Callable[..., Any], server: Server) -> None:
+    connector = connect()
+    stored(connector)
+    server.stop()
+    server.start()
+    stored(connector)
+    assert None not in loaded(connector)
+
+
+def test_nobody_waits_again_for_a_server_that_was_just_away(
+    connect: Callable[..., Any], server: Server, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AWAY_S", 1e9)
+    connector = connect()
+    server.stop()
+    assert connector.batched_contains(KEYS) == 0
+    server.start()
+    assert connector.batched_contains(KEYS[:1]) == 0, "the server was asked again at once"
+
+
+def test_a_server_that_falls_silent_holds_nobody_up_for_longer_than_the_timeout(
+    connect: Callable[..., Any], server: Server
+) -> None:
+    connector = connect(direct_redis_command_s=0.2)
+    stored(connector)
+    before = server.client.info("stats")["total_connections_received"]
+    server.client.client_pause(1000)
+    assert connector.batched_contains(KEYS) == 0
+    after = server.client.info("stats")["total_connections_received"]
+    assert after == before, "a second connection waited for the server too"
+
+
+def test_databases_keep_chunks_apart(connect: Callable[..., Any]) -> None:
+    stored(connect())
+    assert connect(database=3).batched_contains(KEYS) == 0
+
+
+def test_a_user_with_a_name_logs_in(connect: Callable[..., Any], server: Server) -> None:
+    server.client.acl_setuser("cache", enabled=True, passwords=["+another"], keys=["*"], commands=["+@all"])
+    stored(connect(direct_redis_username="cache", direct_redis_password="another\n"))  # noqa: S106 - of this test
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def encrypted(server: Server, authority: trustme.CA) -> Iterator[int]:
+    """The port where the server answers with TLS, to clients with a certificate of the authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    class Relay(StreamRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.connection, server_side=True) as outside,
+                socket.create_connection(("127.0.0.1", server.port)) as inside,
+            ):
+                back = threading.Thread(target=_copy, args=(inside, outside))
+                back.start()
+                _copy(outside, inside)
+                back.join()
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        relay.daemon_threads, relay.block_on_close = True, False
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        yield relay.server_address[1]
+        relay.shutdown()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def certificates(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
+    """Settings with the authority and a certificate of a client."""
+    paths = {name: tmp_path / f"{name}.pem" for name in ("ca", "certificate", "key")}
+    own = authority.issue_cert("client.example.com")
+    authority.cert_pem.write_to_path(paths["ca"])
+    own.cert_chain_pems[0].write_to_path(paths["certificate"])
+    own.private_key_pem.write_to_path(paths["key"])
+    return {f"direct_redis_{name}": str(path) for name, path in paths.items()}
+
+
+def test_chunks_travel_encrypted_between_two_that_know_each_other(
+    connect: Callable[..., Any], encrypted: int, certificates: dict[str, str]
+) -> None:
+    connector = connect(direct_redis_url=f"rediss://localhost:{encrypted}/0", **certificates)
+    stored(connector)
+    assert [found.data for found in loaded(connector) if found] == [one.data for one in CHUNKS]
+
+
+def test_a_server_of_another_authority_is_no_connection_unless_any_is_trusted(
+    connect: Callable[..., Any], encrypted: int, certificates: dict[str, str]
+) -> None:
+    del certificates["direct_redis_ca"]
+    address = {"direct_redis_url": f"rediss://localhost:{encrypted}/0", **certificates}
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(**address)
+    assert connect(**address, direct_redis_verify=False).batched_contains(KEYS) == 0
+
+
+def test_a_server_of_another_name_is_no_connection(
+    connect: Callable[..., Any], encrypted: int, certificates: dict[str, str]
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"127\.0\.0\.1"):
+        connect(direct_redis_url=f"rediss://127.0.0.1:{encrypted}/0", **certificates)
+
+
+@pytest.mark.parametrize("password", ["", "wrong"])
+def test_a_wrong_password_is_no_connection(connect: Callable[..., Any], password: str) -> None:
+    with pytest.raises(ConnectionError, match=r"NOAUTH|WRONGPASS"):
+        connect(direct_redis_password=password)
+
+
+def test_the_checksum_of_every_image_is_told_apart(
+    connect: Callable[..., Any], module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = connect()
+    monkeypatch.setattr(module, "crc32c", lambda value, piece: (value + sum(piece)) % 2**32)
+    stored(connector)
+    assert None not in loaded(connector)
+    monkeypatch.setattr(module, "crc32c", None)
+    assert loaded(connector) == [None] * len(KEYS), "another image's checksum was not checked"
+    stored(connector)
+    assert None not in loaded(connector)
