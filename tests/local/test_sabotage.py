@@ -50,3 +50,15 @@ def test_a_backend_at_a_closed_port_is_named(demo: Demo) -> None:
     assert not outcome.check("cross-replica-hit")["passed"]
     assert "127.0.0.1:1" in outcome.output
     assert "Traceback" not in outcome.output
+
+
+@pytest.mark.long
+def test_hits_that_load_slower_than_they_compute_are_named(
+    demo: Demo, edited_chart: Callable[[str, str, str], Path]
+) -> None:
+    received = "            connection.receive(chunk.byte_array"
+    chart = edited_chart("files/direct_redis.py", received, f"            time.sleep(2.0)\n{received}")
+    outcome = demo(*QUICK, "--chart", str(chart), "--set", "remoteBackend.redis.client=direct")
+    assert outcome.report
+    assert outcome.report["load"]["slower_than_computing"]
+    assert "A hit loads slower than the same tokens compute" in outcome.output

@@ -66,6 +66,8 @@ def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: froze
     assert outcome.code == 0, outcome.output
     assert outcome.passed == checks
     assert outcome.report
+    assert outcome.report["load"]["s_per_token"] > 0
+    assert outcome.report["warnings"] == []
     for name in ("vllm", "lmcache"):
         assert outcome.report["versions"][name] == ANNOTATIONS[f"lmcache-kserve/tested-{name}"]
 

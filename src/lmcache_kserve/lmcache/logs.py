@@ -21,6 +21,9 @@ _STARTED = re.compile(
 # Source: the chart's files/unproven.py.
 _REFUSAL = re.compile(r"LMCache is off: (?P<reason>.+?)\. Requests are answered without LMCache")
 
+_LOADED = r"(?: \(from \d+ total tokens\)\. size: (?P<gib>[\d.]+) gb, cost (?P<ms>[\d.]+) ms)?"
+_GIB = 2**30
+
 
 class Event(Enum):
     """What a line reports."""
@@ -38,8 +41,8 @@ class LineFormat:
     Attributes:
         event: what the line reports.
         versions: the LMCache versions that write it.
-        pattern: named groups `total`, `hit`, `chunks`, `computed`, `load`, `tokens`, `l1`, `l2`, as far as the line has
-            them.
+        pattern: named groups `total`, `hit`, `chunks`, `computed`, `load`, `tokens`, `l1`, `l2`, `gib`, `ms` and `s`,
+            as far as the line has them.
         names_request: whether the line carries the request's id; other lines belong to the lookup before them.
     """
 
@@ -82,13 +85,13 @@ FORMATS: tuple[LineFormat, ...] = (
     LineFormat(
         Event.RETRIEVED,
         "0.3.9",
-        re.compile(r"(?<!\] )Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens"),
+        re.compile(rf"(?<!\] )Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens{_LOADED}"),
         names_request=False,
     ),
     LineFormat(
         Event.RETRIEVED,
         "0.4.2 - 0.5.6",
-        re.compile(r"\[req_id=\S+\] Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens"),
+        re.compile(rf"\[req_id=\S+\] Retrieved (?P<tokens>\d+) out of (?P<total>\d+) required tokens{_LOADED}"),
     ),
     LineFormat(
         Event.LOOKUP,
@@ -99,8 +102,8 @@ FORMATS: tuple[LineFormat, ...] = (
         Event.TIERS,
         "multiprocess 0.5.1 - 0.5.6",
         re.compile(
-            r"Prefetch request completed \(L1\+L2\): \d+/\d+ retained keys \((?P<l1>\d+) L1, (?P<l2>\d+) L2\) in .*"
-            r"\(external_request_id="
+            r"Prefetch request completed \(L1\+L2\): \d+/\d+ retained keys \((?P<l1>\d+) L1, (?P<l2>\d+) L2\) in "
+            r"(?P<ms>[\d.]+) ms \(external_request_id="
         ),
     ),
     LineFormat(
@@ -112,7 +115,7 @@ FORMATS: tuple[LineFormat, ...] = (
     LineFormat(
         Event.RETRIEVED,
         "multiprocess 0.5.1 - 0.5.6",
-        re.compile(r"Retrieved (?P<tokens>\d+) tokens in [\d.]+ seconds"),
+        re.compile(r"Retrieved (?P<tokens>\d+) tokens in (?P<s>[\d.]+) seconds"),
         names_request=False,
     ),
 )
@@ -144,6 +147,20 @@ class Tiers:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How LMCache brought the chunks of a request to the engine; with several workers, the slowest of them.
+
+    Attributes:
+        seconds: from the first byte to the engine's memory. In mode multiprocess the server's prefetch from the backend
+            and its hand-over to the engine.
+        size_bytes: what was loaded; None where the line does not say, or says it with too few digits.
+    """
+
+    seconds: float
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RequestLog:
     """What a replica's log says about one request.
 
@@ -152,12 +169,14 @@ class RequestLog:
         stored_tokens: tokens written to LMCache, over all steps of a chunked prefill.
         retrieved_tokens: tokens loaded from LMCache; None without such a line.
         tiers: where a server of mode multiprocess found the tokens; None without such a line.
+        load: how the tokens were loaded; None where no line says so.
     """
 
     lookup: Lookup | None = None
     stored_tokens: int = 0
     retrieved_tokens: int | None = None
     tiers: "Tiers | None" = None
+    load: Load | None = None
 
     @property
     def hit_tokens(self) -> int:
@@ -171,6 +190,8 @@ def request_log(lines: Iterable[LogLine], request_id: str, *, chunk_size: int) -
     tiers: Tiers | None = None
     stored = 0
     retrieved: int | None = None
+    load: Load | None = None
+    prefetch_s = 0.0
     current = False
     for line in lines:
         ours = request_id in line.text
@@ -182,6 +203,7 @@ def request_log(lines: Iterable[LogLine], request_id: str, *, chunk_size: int) -
                 current = ours
                 if ours:
                     tiers = Tiers(l1_objects=int(match["l1"]), l2_objects=int(match["l2"]))
+                    prefetch_s = float(match["ms"]) / 1000
             elif known.event is Event.LOOKUP:
                 current = ours
                 if ours:
@@ -193,8 +215,18 @@ def request_log(lines: Iterable[LogLine], request_id: str, *, chunk_size: int) -
                     stored += tokens
                 else:
                     retrieved = max(retrieved or 0, tokens)
+                    load = max((load, _load(match, prefetch_s)), key=lambda one: one.seconds if one else -1.0)
             break
-    return RequestLog(lookup, stored, retrieved, tiers)
+    return RequestLog(lookup, stored, retrieved, tiers, load)
+
+
+def _load(match: re.Match[str], prefetch_s: float) -> Load | None:
+    groups = match.groupdict()
+    if seconds := groups.get("s"):
+        return Load(seconds=prefetch_s + float(seconds))
+    if milliseconds := groups.get("ms"):
+        return Load(seconds=float(milliseconds) / 1000, size_bytes=int(float(groups["gib"] or 0) * _GIB) or None)
+    return None
 
 
 def _lookup(match: re.Match[str], chunk_size: int) -> Lookup:

@@ -11,7 +11,7 @@ import jsonschema
 
 from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
 from lmcache_kserve.verdict import CHECKS, Check, Result, not_applicable
-from lmcache_kserve.verdict.statistics import MINIMUM_SAMPLES, TtftSummary, summarize
+from lmcache_kserve.verdict.statistics import MINIMUM_SAMPLES, LoadSummary, TtftSummary, loads, summarize
 
 SCHEMA = "lmcache-kserve/report/v1"
 OPENMP = ("OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND")
@@ -35,6 +35,7 @@ class Report:
         evidence: what the experiment saw.
         results: the judged checks.
         ttft: TTFT over the measured pairs; None where they were too few.
+        load: how fast hits were loaded; None where no log tells it.
         command: the command line that made the report.
         chart_values_digest: identifies the chart's values (`sha256:...`); None where they are not known.
     """
@@ -42,6 +43,7 @@ class Report:
     evidence: Evidence
     results: tuple[Result, ...]
     ttft: TtftSummary | None
+    load: LoadSummary | None
     command: str
     chart_values_digest: str | None
 
@@ -64,6 +66,19 @@ class Report:
         return tuple(row for row in rows if row.result or row.reason)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know although no check fails because of it."""
+        if self.load is None or not self.load.slower_than_computing:
+            return ()
+        times = f"{self.load.s_per_token * 1000:.2f} ms for a token, computing takes"
+        advice = "Choose a backend or a client that moves more (docs/rates.md), or a faster network"
+        warning = (
+            f"A hit loads slower than the same tokens compute: {times} {self.load.compute_s_per_token * 1000:.2f} ms. "
+            f"The cache makes requests slower. {advice}"
+        )
+        return (warning,)
+
+    @property
     def causes(self) -> tuple[str, ...]:
         """Why checks failed. Each cause is listed once: one mistake often fails several checks."""
         return tuple(dict.fromkeys(cause for result in self.results for cause in result.causes))
@@ -82,6 +97,7 @@ def make(
         evidence=evidence,
         results=tuple(results),
         ttft=summarize(evidence.pairs) if enough else None,
+        load=loads(evidence.pairs),
         command=command,
         chart_values_digest=chart_values_digest,
     )
@@ -112,6 +128,8 @@ def document(report: Report) -> dict[str, Any]:
         "not_applicable": {row.check.id: row.reason for row in report.rows if row.reason},
         "stopped": evidence.stopped,
         "ttft": _ttft(evidence, report.ttft),
+        "load": _load(report.load),
+        "warnings": list(report.warnings),
         "timeline": _timeline(evidence),
         "fault_windows": [
             {
@@ -188,6 +206,17 @@ def _ttft(evidence: Evidence, summary: TtftSummary | None) -> dict[str, Any]:
         "noise_ratio": _round(summary.noise_ratio) if summary else None,
         "noise_quartiles": _both(summary.noise_quartiles) if summary else None,
         "gain_share": _round(summary.gain_share) if summary else None,
+    }
+
+
+def _load(summary: LoadSummary | None) -> dict[str, Any] | None:
+    if summary is None:
+        return None
+    return {
+        "gigabytes_per_s": _round(summary.gigabytes_per_s),
+        "s_per_token": summary.s_per_token,
+        "compute_s_per_token": summary.compute_s_per_token,
+        "slower_than_computing": summary.slower_than_computing,
     }
 
 

@@ -62,7 +62,7 @@ def _place(evidence: Evidence) -> str:
 
 
 def _figures(report: Report) -> list[Figure]:
-    return [*_hit_figure(report), *_ttft_figures(report)]
+    return [*_hit_figure(report), *_ttft_figures(report), *_load_figure(report)]
 
 
 def _hit_figure(report: Report) -> list[Figure]:
@@ -102,6 +102,14 @@ def _ttft_figures(report: Report) -> list[Figure]:
             )
         )
     return figures
+
+
+def _load_figure(report: Report) -> list[Figure]:
+    load = report.load
+    if load is None or load.gigabytes_per_s is None:
+        return []
+    times = f"{load.s_per_token * 1000:.2f} ms a token, computing takes {load.compute_s_per_token * 1000:.2f} ms"
+    return [Figure(f"{load.gigabytes_per_s:.2f} GB/s", "while hits are loaded", times)]
 
 
 def _fault(report: Report, fault: FaultWindow) -> dict[str, object]:

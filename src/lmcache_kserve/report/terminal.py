@@ -9,7 +9,7 @@ from lmcache_kserve.report.document import Report
 
 def table(report: Report) -> RenderableType:
     """The verdict as a table, with the TTFT, the causes of failures and the result below the table."""
-    return Group(_checks(report), *_numbers(report), *_causes(report), _last_line(report))
+    return Group(_checks(report), *_numbers(report), *_load(report), *_causes(report), _last_line(report))
 
 
 def _checks(report: Report) -> Table:
@@ -36,7 +36,7 @@ def _checks(report: Report) -> Table:
 
 
 def _causes(report: Report) -> list[Text]:
-    return [Text(f"→ {cause}.", style="yellow") for cause in report.causes]
+    return [Text(f"→ {cause}.", style="yellow") for cause in (*report.causes, *report.warnings)]
 
 
 def _numbers(report: Report) -> list[Text]:
@@ -50,6 +50,15 @@ def _numbers(report: Report) -> list[Text]:
     if summary.limit_s is not None and summary.gain_share is not None:
         parts.append(f"{summary.gain_share:.0%} of the possible gain (limit {summary.limit_s:.2f} s)")
     return [Text("; ".join(parts), style="cyan")]
+
+
+def _load(report: Report) -> list[Text]:
+    load = report.load
+    if load is None:
+        return []
+    rate = f" at {load.gigabytes_per_s:.2f} GB/s" if load.gigabytes_per_s else ""
+    times = f"{load.s_per_token * 1000:.2f} ms a token, computing takes {load.compute_s_per_token * 1000:.2f} ms"
+    return [Text(f"hits are loaded{rate}: {times}", style="cyan")]
 
 
 def _last_line(report: Report) -> Text:

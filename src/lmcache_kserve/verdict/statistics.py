@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Pair
+from lmcache_kserve.lmcache.logs import RequestLog
 
 MINIMUM_SAMPLES = 3
 _RESAMPLES = 2000
 _SEED = 20480
 _LOWER_BOUND = 0.05
+_GIGABYTE = 10**9
 
 
 class TooFewPairsError(HarnessError):
@@ -56,6 +58,39 @@ class TtftSummary:
     noise_ratio: float | None = None
     noise_quartiles: tuple[float, float] | None = None
     gain_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSummary:
+    """How fast hits were loaded, by LMCache's own log, beside how fast the same tokens were computed.
+
+    Attributes:
+        s_per_token: median over the warm passes, in seconds for one loaded token.
+        compute_s_per_token: median over the cold passes, TTFT divided by the length of the prompt.
+        gigabytes_per_s: median, 10^9 bytes a second; None where the log does not say how much was loaded.
+    """
+
+    s_per_token: float
+    compute_s_per_token: float
+    gigabytes_per_s: float | None = None
+
+    @property
+    def slower_than_computing(self) -> bool:
+        """Whether a token takes longer to load than to compute."""
+        return self.s_per_token > self.compute_s_per_token
+
+
+def loads(pairs: Sequence[Pair]) -> LoadSummary | None:
+    """The rates of the warm passes; None where no log tells them."""
+    logs = [pair.warm.log for pair in pairs if isinstance(pair.warm.log, RequestLog)]
+    told = [(log.load, log.retrieved_tokens) for log in logs if log.load and log.retrieved_tokens and log.load.seconds]
+    if not told:
+        return None
+    return LoadSummary(
+        s_per_token=statistics.median(load.seconds / tokens for load, tokens in told),
+        compute_s_per_token=statistics.median(pair.cold.ttft_s / pair.cold.prompt_tokens for pair in pairs),
+        gigabytes_per_s=_median(load.size_bytes / load.seconds / _GIGABYTE for load, _ in told if load.size_bytes),
+    )
 
 
 def summarize(pairs: Sequence[Pair]) -> TtftSummary:

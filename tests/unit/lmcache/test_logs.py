@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from lmcache_kserve.lmcache.logs import (
     FORMATS,
     Event,
+    Load,
     Lookup,
     RequestLog,
     Tiers,
@@ -65,6 +67,7 @@ def test_what_a_version_logs_about_a_request_is_read(version: str) -> None:
     assert (log.lookup.total_tokens, log.lookup.hit_tokens) == (3217, 3072)
     assert log.retrieved_tokens == 3072
     assert log.stored_tokens == 145
+    assert log.load == Load(seconds=0.0468121, size_bytes=int(0.0352 * 2**30))
 
 
 def test_each_format_of_the_table_matches_exactly_one_line_of_a_version() -> None:
@@ -88,6 +91,17 @@ def test_an_old_retrieve_line_without_an_id_belongs_to_the_lookup_before_it() ->
     log = request_log(lines(LINES["0.3.9"][0], foreign, LINES["0.3.9"][1]), ID, chunk_size=256)
 
     assert log.retrieved_tokens is None
+
+
+def test_the_slowest_of_several_workers_is_how_long_a_load_took() -> None:
+    line = "[req_id={}] Retrieved 256 out of 256 required tokens (from 300 total tokens). size: {} gb, cost {} ms"
+    workers = lines(line.format(TRACE, "0.0020", "9.0"), line.format(TRACE, "0.0020", "12.0"), "[req_id=x] nothing")
+    assert request_log(workers, ID, chunk_size=256).load == Load(seconds=0.012, size_bytes=int(0.002 * 2**30))
+
+
+def test_a_line_without_times_says_nothing_about_the_load() -> None:
+    line = f"[req_id={TRACE}] Retrieved 256 out of 256 required tokens"
+    assert request_log(lines(line), ID, chunk_size=256).load is None
 
 
 def test_stores_of_a_chunked_prefill_add_up() -> None:
@@ -117,7 +131,10 @@ def test_a_hit_below_the_least_load_is_a_lookup_with_its_load() -> None:
 def test_what_a_server_of_mode_multiprocess_logs_about_a_request_is_read() -> None:
     log = request_log(lines(*MULTIPROCESS), ID, chunk_size=256)
 
-    assert log == RequestLog(Lookup(None, 3072), 256, 3072, Tiers(l1_objects=0, l2_objects=12))
+    tiers = Tiers(l1_objects=0, l2_objects=12)
+    assert log.load is not None
+    assert log.load.seconds == pytest.approx(0.0613)
+    assert replace(log, load=None) == RequestLog(Lookup(None, 3072), 256, 3072, tiers)
 
 
 def test_a_servers_lookup_that_found_nothing_is_a_lookup() -> None:

@@ -13,7 +13,8 @@ from made_evidence import evidence, facts, pair, without_baseline
 from rich.console import Console
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence import Evidence
+from lmcache_kserve.evidence import Evidence, Pair
+from lmcache_kserve.lmcache.logs import Load, RequestLog
 from lmcache_kserve.report import Report, document, dump_json, make, render_html, render_junit, table, write
 from lmcache_kserve.report.plot import save_plot
 from lmcache_kserve.verdict import CHECKS, judge
@@ -252,6 +253,43 @@ def test_the_terminal_shows_each_check_and_the_numbers() -> None:
     assert all(name in text for name in IDS)
     assert "cold overhead 1.03 (noise 0.97)" in text
     assert f"All {len(CHECKS)} checks passed." in text
+
+
+def loaded(seconds_per_token: float) -> Report:
+    good = evidence()
+
+    def told(one: Pair) -> Pair:
+        log = one.warm.log
+        assert isinstance(log, RequestLog)
+        load = Load(seconds=seconds_per_token * log.hit_tokens, size_bytes=2_000_000 * log.hit_tokens)
+        return replace(one, warm=replace(one.warm, log=replace(log, load=load)))
+
+    return report(replace(good, pairs=tuple(map(told, good.pairs))))
+
+
+def test_every_form_says_how_fast_hits_were_loaded() -> None:
+    made = loaded(0.001)
+    line = "1.00 ms a token, computing takes 1.35 ms"
+    assert f"hits are loaded at 2.00 GB/s: {line}" in shown(made)
+    assert "2.00 GB/s" in render_html(made)
+    assert document(made)["load"]["gigabytes_per_s"] == 2.0
+    assert document(made)["warnings"] == []
+    assert "Warning" not in render_html(made)
+
+
+def test_every_form_warns_of_hits_that_load_slower_than_they_compute() -> None:
+    made = loaded(0.002)
+    warning = "A hit loads slower than the same tokens compute: 2.00 ms for a token, computing takes 1.35 ms"
+    assert made.passed
+    assert warning in shown(made, width=400)
+    assert warning in render_html(made)
+    assert document(made)["warnings"][0].startswith(warning)
+    assert json.loads(dump_json(made))["load"]["slower_than_computing"]
+
+
+def test_without_a_load_in_the_logs_nothing_is_said_of_it() -> None:
+    assert "hits are loaded" not in shown(report())
+    assert document(report())["load"] is None
 
 
 def test_the_terminal_names_a_cause_once_although_it_fails_several_checks() -> None:

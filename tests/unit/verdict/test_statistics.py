@@ -1,9 +1,12 @@
 import random
+from dataclasses import replace
 
 import pytest
 from made_evidence import pair, without_baseline
 
-from lmcache_kserve.verdict.statistics import TooFewPairsError, lower_bound, summarize
+from lmcache_kserve.evidence import Pair
+from lmcache_kserve.lmcache.logs import Load, RequestLog
+from lmcache_kserve.verdict.statistics import TooFewPairsError, loads, lower_bound, summarize
 
 RUNS = 120
 
@@ -84,3 +87,33 @@ def test_fewer_than_three_pairs_say_nothing(count: int) -> None:
 
     with pytest.raises(TooFewPairsError, match=f"{count} pairs are too few.*--pairs"):
         summarize(pairs)
+
+
+def loaded(index: int, load: Load | None) -> Pair:
+    one = pair(index)
+    assert isinstance(one.warm.log, RequestLog)
+    return replace(one, warm=replace(one.warm, log=replace(one.warm.log, load=load)))
+
+
+def test_a_loads_rate_stands_beside_the_time_of_computing() -> None:
+    tokens = pair(0).warm.hit_tokens
+    pairs = [loaded(index, Load(seconds=0.001 * tokens, size_bytes=tokens * 2_000_000)) for index in range(4)]
+    summary = loads(pairs)
+    assert summary is not None
+    assert summary.s_per_token == pytest.approx(0.001)
+    assert summary.gigabytes_per_s == pytest.approx(2.0)
+    assert summary.compute_s_per_token == pytest.approx(4.06 / pairs[0].cold.prompt_tokens, rel=0.01)
+    assert not summary.slower_than_computing
+
+
+def test_a_load_that_takes_longer_than_computing_is_slower() -> None:
+    tokens = pair(0).warm.hit_tokens
+    summary = loads([loaded(index, Load(seconds=0.002 * tokens)) for index in range(4)])
+    assert summary is not None
+    assert summary.slower_than_computing
+    assert summary.gigabytes_per_s is None
+
+
+def test_logs_that_tell_no_times_make_no_summary() -> None:
+    assert loads([loaded(index, None) for index in range(4)]) is None
+    assert loads([]) is None
