@@ -25,6 +25,7 @@ def compared(out: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
     return done.returncode, done.stdout, json.loads((out / "rates.json").read_text())
 
 
+@pytest.mark.long
 def test_the_clients_of_both_modes_are_measured_beside_sockets(tmp_path: Path) -> None:
     code, output, report = compared(tmp_path, "--backend", "valkey", "--backend", "filesystem", *ONE_CELL)
     assert code == 0, output
