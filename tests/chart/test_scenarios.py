@@ -23,7 +23,6 @@ from lmcache_kserve.chart.manifests import Manifests, describe
 SCENARIOS = pytest.mark.parametrize("file", SCENARIO_FILES, ids=scenario_name)
 KUBERNETES_VERSIONS = schemas.KUBERNETES_VERSIONS[schemas.KUBERNETES_VERSIONS.index("1.30") :]
 KSERVE_VERSIONS = schemas.KSERVE_VERSIONS[schemas.KSERVE_VERSIONS.index("0.16.0") :]
-ARGO_CD_APPLICATION = REPOSITORY / "values" / "argocd" / "application.yaml"
 
 
 def violations(manifests: Manifests, values: dict[str, Any]) -> list[str]:
@@ -106,14 +105,6 @@ def test_every_object_of_a_scenario_says_what_it_belongs_to(render: Render, file
     wanted = {f"app.kubernetes.io/{name}" for name in names}
     lacking = {describe(item): wanted - set(item["metadata"].get("labels", {})) for item in render(files=[file])}
     assert {name: labels for name, labels in lacking.items() if labels} == {}
-
-
-def test_the_argo_cd_application_renders_alike_every_time(helm: Helm) -> None:
-    application = yaml.safe_load(ARGO_CD_APPLICATION.read_text(encoding="utf-8"))
-    source = application["spec"]["source"]["helm"]
-    first, second = (Render(helm)(source["valuesObject"], release=source["releaseName"]) for _ in range(2))
-    assert first.text == second.text
-    assert violations(first, source["valuesObject"]) == []
 
 
 @pytest.mark.parametrize("kubernetes", ["1.29.0", "1.28.5"])

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 import pytest
-from rendering import EVERYTHING, PASSWORD, Render, environment, lmcache_file, pod, remote_backend
+from rendering import EVERYTHING, PASSWORD, Render, environment, lmcache_file, pod, remote_backend, values_key
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.helm import Helm
@@ -67,6 +67,17 @@ def test_the_launcher_hides_every_credential_of_the_pod(render: Render) -> None:
     variables = environment(pod(render(values)).container)
     assert set(variables["LAUNCHER_REDACT"].split(",")) == {"REMOTE_BACKEND_PASSWORD", "HF_TOKEN"}
     assert environment(pod(render()).container)["LAUNCHER_REDACT"] == "REMOTE_BACKEND_PASSWORD"
+
+
+@RESP
+def test_a_generated_password_says_so_where_no_notes_are_shown(render: Render, backend: str) -> None:
+    def annotations(**auth: str) -> dict[str, str]:
+        secret = render(remote_backend(backend, auth=auth)).one("Secret")
+        found: dict[str, str] = secret["metadata"].get("annotations", {})
+        return found
+
+    assert f"set remoteBackend.{values_key(backend)}.auth.existingSecret" in annotations()["lmcache-kserve/password"]
+    assert "lmcache-kserve/password" not in annotations(password="given")  # noqa: S106 - of this test
 
 
 @RESP

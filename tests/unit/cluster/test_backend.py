@@ -35,6 +35,38 @@ def test_a_backend_that_was_stopped_is_back_whatever_ends_the_run(fake: FakeClus
     assert fake.objects["deployments"]["demo-lmcache-kserve-redis"]["spec"]["replicas"] == 1
 
 
+HEALED = r"something scaled deployments/demo-lmcache-kserve-redis back from 0.*--no-faults"
+
+
+def test_a_fault_that_something_else_undoes_is_no_evidence(fake: FakeCluster, api: Api) -> None:
+    with ClusterTarget(api, "demo") as target:
+        assert target.backend is not None
+        target.backend.stop()
+        fake.scale("demo-lmcache-kserve-redis", 1)
+        with pytest.raises(HarnessError, match=HEALED):
+            target.backend.start()
+    assert fake.objects["deployments"]["demo-lmcache-kserve-redis"]["spec"]["replicas"] == 1
+
+
+def test_a_fault_that_something_else_undoes_at_once_is_not_waited_for(
+    fake: FakeCluster, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scale = fake.scale
+
+    def healed(name: str, replicas: int) -> None:
+        scale(name, replicas)
+        if not replicas:
+            scale(name, 1)
+
+    monkeypatch.setattr(fake, "scale", healed)
+    with ClusterTarget(api, "demo") as target:
+        assert target.backend is not None
+        with pytest.raises(HarnessError, match=HEALED):
+            target.backend.stop()
+        with pytest.raises(HarnessError, match=HEALED):
+            target.backend.start()
+
+
 def test_the_password_is_not_in_a_backends_description(api: Api) -> None:
     with ClusterTarget(api, "demo") as target:
         assert PASSWORD not in repr(target.backend)

@@ -1,0 +1,42 @@
+"""Every file of ci/, applied as Argo CD applies it: nothing differs once KServe's webhooks have had their say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kube import Installed, Kubectl
+from rendering import CHART
+
+from lmcache_kserve.chart import helm_binary
+from lmcache_kserve.waiting import wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.functional, pytest.mark.long]
+
+FILES = sorted((CHART / "ci").glob("*-values.yaml"))
+ARGO_CD = "argocd-controller"
+APPLY = ("--server-side", "--force-conflicts", f"--field-manager={ARGO_CD}", "--filename=-")
+
+
+@pytest.fixture(params=sorted(helm_binary.PINNED_HELM), ids=lambda major: f"helm{major}")
+def helm(request: pytest.FixtureRequest) -> Path:
+    return helm_binary.pinned_helm(request.param)
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.name.removesuffix("-values.yaml"))
+def applied(request: pytest.FixtureRequest, namespace: Kubectl, helm: Path) -> Iterator[str]:
+    """What a file renders, applied; its pods may never run, which no difference depends on."""
+    rendered = Installed(helm, namespace, "sync", files=(request.param,)).template()
+    namespace.run("apply", *APPLY, stdin=rendered)
+    yield rendered
+    namespace.run("delete", "--wait=true", "--ignore-not-found", "--filename=-", stdin=rendered)
+
+
+def test_nothing_differs_after_a_sync(namespace: Kubectl, applied: str) -> None:
+    def differences() -> str:
+        done = namespace.run("diff", *APPLY, stdin=applied, check=False)
+        assert done.returncode in {0, 1}, done.stderr
+        return done.stdout
+
+    wait_for(lambda: differences() == "", timeout=30, describe="the sync to be taken up")
+    namespace.run("apply", *APPLY, stdin=applied)
+    assert differences() == ""
