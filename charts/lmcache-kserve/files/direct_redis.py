@@ -6,6 +6,9 @@ prompt in one round trip. A chunk is one key: what a server evicts is gone as a 
 the chunk, and says which key the chunk belongs to. A chunk that does not fit its header is deleted, and counts as
 missing.
 
+Loads, stores and lookups have connections of their own, so none of them waits for another. A load that LMCache no
+longer waits for gives its memory back, and a store holds the memory that it sends.
+
 The keys end in KEY_SUFFIX. So the connector reads nothing that another client of LMCache wrote, and no other client
 reads what the connector wrote.
 
@@ -14,7 +17,7 @@ build, with LMCache 0.4.7 and later. Its settings are keys of `extra_config`:
 
     direct_redis_url: `redis://host:port/database`, or `rediss://`; without credentials
     direct_redis_username, direct_redis_password: each where the server has one
-    direct_redis_connections: how many; each has a thread
+    direct_redis_connections: how many for loads, and as many for stores; each has a thread
     direct_redis_connect_s, direct_redis_command_s: how long a server may be silent, in seconds
     direct_redis_ca: file of certificate authorities; without it those of the system
     direct_redis_certificate, direct_redis_key: files of the client's certificate
@@ -40,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lmcache.logging import init_logger
+from lmcache.v1.protocol import RemoteMetadata
 from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
 
 try:
@@ -57,7 +61,9 @@ if TYPE_CHECKING:
 
 KEY_SUFFIX = "@direct1"
 HEADER = struct.Struct(">4sB3xIQ8s")
-"""Magic, kind of checksum, checksum, length of the body in bytes, and the beginning of the key's SHA-256."""
+"""Magic, kind and value of the checksum, length of the body in bytes, and a mark of the key and of what follows.
+
+LMCache's own description of the chunk follows (`lmcache/v1/protocol.py`, RemoteMetadata), and then the body."""
 MAGIC = b"LKD1"
 CRC32, CRC32C = 1, 2
 BUFFER_BYTES = 16384
@@ -65,6 +71,9 @@ PIECE_BYTES = 1 << 18
 """Bytes that are checked at once: a processor's cache still holds what it has just received."""
 AWAY_S = 1.0
 """After a server did not answer, nobody waits for it again this soon."""
+ROOM_S = 1.0
+"""How long a load waits for room in LMCache's memory, which other chunks may be about to leave."""
+ROOM_POLL_S = 0.02
 WARNING_S = 60.0
 """From one warning of a kind to the next; the first comes at once."""
 DEFAULT_PORT = 6379
@@ -104,16 +113,17 @@ def pieces(body: bytes | memoryview) -> Iterator[bytes | memoryview]:
         yield body[start : start + PIECE_BYTES]
 
 
-def header(key: str, body: memoryview) -> bytes:
-    """What stands before a chunk."""
+def header(name: str, description: bytes, body: memoryview) -> bytes:
+    """What stands before a chunk, LMCache's description included."""
     kind, value = checksum_kind(), 0
     for piece in pieces(body):
         value = checksum(kind, piece, value)
-    return HEADER.pack(MAGIC, kind, value, len(body), _mark(key))
+    return HEADER.pack(MAGIC, kind, value, len(body), mark(name, description)) + description
 
 
-def _mark(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()[:8]
+def mark(name: str, description: bytes) -> bytes:
+    """What ties a description to its key."""
+    return hashlib.sha256(name.encode() + b"\0" + description).digest()[:8]
 
 
 def command(*words: bytes) -> bytes:
@@ -241,15 +251,40 @@ def _context(settings: Mapping[str, Any]) -> ssl.SSLContext:
     return context
 
 
-class Connections:
-    """Threads with a connection each, which is made anew whenever it was lost."""
+class Server:
+    """Where the server is, and until when nobody waits for it because it did not answer."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        self.count = int(settings.get("direct_redis_connections", 4))
-        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        self._pool = ThreadPoolExecutor(self.count, thread_name_prefix="direct-redis")
         self._away_until = 0.0
+
+    def connect(self) -> Connection:
+        """Make a connection.
+
+        Raises:
+            OSError: the server is not there, refuses, or did not answer a moment ago.
+        """
+        if time.monotonic() < self._away_until:
+            raise ConnectionError("the server did not answer a moment ago")
+        try:
+            return Connection(self._settings)
+        except OSError:
+            self.is_away()
+            raise
+
+    def is_away(self) -> None:
+        """Let nobody wait for it for a while."""
+        self._away_until = time.monotonic() + AWAY_S
+
+
+class Connections:
+    """Threads with a connection each, which is made anew whenever it was lost."""
+
+    def __init__(self, server: Server, count: int) -> None:
+        self._server = server
+        self.count = count
+        self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="direct-redis")
 
     def submit(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - a future of whatever the work returns
         """Do work in a thread that has a connection; a second time where an old connection turned out to be lost."""
@@ -265,7 +300,7 @@ class Connections:
             except OSError:
                 # A server that was replaced takes every connection along. Only a new one tells whether it is there.
                 pass
-        return self._tried(work, self._connect())
+        return self._tried(work, self._server.connect())
 
     def _tried(self, work: Callable[[Connection], Any], connection: Connection) -> Any:  # noqa: ANN401 - as above
         try:
@@ -274,19 +309,10 @@ class Connections:
             # What the server still sends would be taken for the answer to the next command.
             connection.close()
             if isinstance(error, TimeoutError):
-                self._away_until = time.monotonic() + AWAY_S
+                self._server.is_away()
             raise
         self._idle.put(connection)
         return result
-
-    def _connect(self) -> Connection:
-        if time.monotonic() < self._away_until:
-            raise ConnectionError("the server did not answer a moment ago")
-        try:
-            return Connection(self._settings)
-        except OSError:
-            self._away_until = time.monotonic() + AWAY_S
-            raise
 
     def close(self) -> None:
         """End the threads and the connections."""
@@ -294,6 +320,31 @@ class Connections:
         with suppress(queue.Empty):
             while True:
                 self._idle.get_nowait().close()
+
+
+class Batch:
+    """The chunks of one call to LMCache, until LMCache takes them or gives the call up."""
+
+    def __init__(self, size: int) -> None:
+        self.chunks: list[MemoryObj | None] = [None] * size
+        self._given_up = False
+        self._lock = threading.Lock()
+
+    def put(self, place: int, chunk: MemoryObj) -> None:
+        """Add a chunk."""
+        with self._lock:
+            if self._given_up:
+                chunk.ref_count_down()
+            else:
+                self.chunks[place] = chunk
+
+    def give_up(self) -> None:
+        """Give the memory back of what has come, and of what still comes."""
+        with self._lock:
+            self._given_up = True
+            for chunk in self.chunks:
+                if chunk is not None:
+                    chunk.ref_count_down()
 
 
 class DirectRedisConnector(RemoteConnector):
@@ -312,16 +363,22 @@ class DirectRedisConnector(RemoteConnector):
         """
         super().__init__(local_cpu_backend.config, local_cpu_backend.metadata)
         self._memory = local_cpu_backend
-        self._connections = Connections(config.extra_config)
+        settings = config.extra_config
+        server, count = Server(settings), int(settings.get("direct_redis_connections", 4))
+        self._lookups, self._loads, self._stores = (Connections(server, most) for most in (1, count, count))
         self._warned: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._connections.submit(lambda connection: connection.ask(b"PING")).result()
-        logger.info("Chunks go straight to %s", config.extra_config["direct_redis_url"])
+        try:
+            self._lookups.submit(lambda connection: connection.ask(b"PING")).result()
+        except BaseException:
+            self._close()
+            raise
+        logger.info("Chunks go straight to %s", settings["direct_redis_url"])
 
     def batched_contains(self, keys: Sequence[CacheEngineKey]) -> int:
         """How many chunks are there, from the first on without a gap; none while the server is away."""
         try:
-            found: Sequence[int] = self._connections.submit(lambda one: _exist(one, keys)).result()
+            found: Sequence[int] = self._lookups.submit(lambda one: _exist(one, keys)).result()
         except OSError as error:
             self._warn("Nothing is found: %s", error)
             return 0
@@ -349,13 +406,18 @@ class DirectRedisConnector(RemoteConnector):
 
     async def batched_get(self, keys: Sequence[CacheEngineKey]) -> list[MemoryObj | None]:
         """Load chunks over all connections; None in the place of one that is missing or was changed."""
-        loaded: list[MemoryObj | None] = [None] * len(keys)
+        batch = Batch(len(keys))
+        names = [_name(key) for key in keys]
 
         def load(places: Sequence[int]) -> Callable[[Connection], None]:
-            return lambda connection: self._load(connection, keys, places, loaded)
+            return lambda connection: self._load(connection, names, places, batch)
 
-        await self._on_all(len(keys), load, "Chunks could not be loaded: %s")
-        return loaded
+        try:
+            await self._on_all(self._loads, len(keys), load, "Chunks could not be loaded: %s")
+        except BaseException:
+            batch.give_up()
+            raise
+        return batch.chunks
 
     async def get(self, key: CacheEngineKey) -> MemoryObj | None:
         """Load a chunk; None where it is missing or was changed."""
@@ -367,11 +429,19 @@ class DirectRedisConnector(RemoteConnector):
 
     async def batched_put(self, keys: Sequence[CacheEngineKey], memory_objs: Sequence[MemoryObj]) -> None:
         """Store chunks over all connections; those that could not be stored are missing later."""
+        chunks = [(_name(key), chunk) for key, chunk in zip(keys, memory_objs, strict=True)]
+        for _, chunk in chunks:
+            # LMCache lets go of a chunk when it gives up waiting, while its bytes are still sent from here.
+            chunk.ref_count_up()
 
         def store(places: Sequence[int]) -> Callable[[Connection], None]:
-            return lambda connection: _store(connection, [(_name(keys[one]), memory_objs[one]) for one in places])
+            return lambda connection: _store(connection, [chunks[place] for place in places])
 
-        await self._on_all(len(keys), store, "Chunks could not be stored: %s")
+        def stored(places: Sequence[int]) -> None:
+            for place in places:
+                chunks[place][1].ref_count_down()
+
+        await self._on_all(self._stores, len(chunks), store, "Chunks could not be stored: %s", done=stored)
 
     async def put(self, key: CacheEngineKey, memory_obj: MemoryObj) -> None:
         """Store a chunk."""
@@ -388,45 +458,56 @@ class DirectRedisConnector(RemoteConnector):
     async def ping(self) -> int:
         """0 while the server answers."""
         try:
-            await asyncio.wrap_future(self._connections.submit(lambda connection: connection.ask(b"PING")))
+            await asyncio.wrap_future(self._lookups.submit(lambda connection: connection.ask(b"PING")))
         except OSError:
             return 1
         return 0
 
     async def close(self) -> None:
         """End the connections."""
-        await asyncio.to_thread(self._connections.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        for connections in (self._lookups, self._loads, self._stores):
+            connections.close()
 
     async def _on_all(
-        self, count: int, work: Callable[[Sequence[int]], Callable[[Connection], None]], failed: str
+        self,
+        connections: Connections,
+        count: int,
+        work: Callable[[Sequence[int]], Callable[[Connection], None]],
+        failed: str,
+        done: Callable[[Sequence[int]], None] = lambda _: None,
     ) -> None:
-        """Spread chunks over the connections; a part that fails leaves its chunks, and a line in the log."""
-        shares = [range(first, count, self._connections.count) for first in range(min(count, self._connections.count))]
-        futures = [asyncio.wrap_future(self._connections.submit(work(share))) for share in shares]
-        for result in await asyncio.gather(*futures, return_exceptions=True):
+        """Spread chunks over connections; a part that fails leaves its chunks, and a line in the log.
+
+        `done` is told of each part when its thread has ended, also where nobody waits for the part any more.
+        """
+        shares = [range(first, count, connections.count) for first in range(min(count, connections.count))]
+        futures = [connections.submit(work(share)) for share in shares]
+        for future, share in zip(futures, shares, strict=True):
+            future.add_done_callback(lambda _, share=share: done(share))
+        for result in await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True):
             if isinstance(result, OSError):
                 self._warn(failed, result)
             elif isinstance(result, BaseException):
                 raise result
 
-    def _load(
-        self,
-        connection: Connection,
-        keys: Sequence[CacheEngineKey],
-        places: Sequence[int],
-        loaded: list[MemoryObj | None],
-    ) -> None:
-        names = {place: _name(keys[place]) for place in places if loaded[place] is None}
-        connection.send(b"".join(command(b"GET", name.encode()) for name in names.values()))
+    def _load(self, connection: Connection, names: Sequence[str], places: Sequence[int], batch: Batch) -> None:
+        wanted = {place: names[place] for place in places if batch.chunks[place] is None}
+        connection.send(b"".join(command(b"GET", name.encode()) for name in wanted.values()))
         changed: list[bytes] = []
-        for place, name in names.items():
+        for place, name in wanted.items():
             if (length := connection.bulk_length()) is None:
                 continue
             try:
-                loaded[place] = self._receive(connection, name, length)
+                chunk = self._receive(connection, name, length)
             except ChangedError as error:
                 self._warn("A chunk was changed in the store and is not used: %s", error)
                 changed.append(name.encode())
+            else:
+                if chunk is not None:
+                    batch.put(place, chunk)
             connection.skip(2)  # the end of the line
         if changed:
             connection.ask(b"UNLINK", *changed)
@@ -437,18 +518,19 @@ class DirectRedisConnector(RemoteConnector):
         Raises:
             ChangedError: its bytes are not those that were stored under this name.
         """
-        body = length - HEADER.size
+        first = HEADER.size + self.remote_metadata_bytes
+        body = length - first
         if body <= 0:
             connection.skip(length)
-            raise ChangedError(f"{name} has no header")
-        start = memoryview(bytearray(HEADER.size))
+            raise ChangedError(f"{name} is too short")
+        start = memoryview(bytearray(first))
         connection.receive(start)
-        magic, kind, expected, size, mark = HEADER.unpack(start)
-        fits = body <= self.full_chunk_size_bytes and body % self.single_token_size == 0
-        if not fits or (magic, size, mark) != (MAGIC, body, _mark(name)):
+        magic, kind, expected, size, tied = HEADER.unpack(start[: HEADER.size])
+        description = bytes(start[HEADER.size :])
+        if (magic, size, tied) != (MAGIC, body, mark(name, description)):
             connection.skip(body)
             raise ChangedError(f"the header of {name} does not fit")
-        chunk = self._memory.allocate(self.meta_shapes, self.meta_dtypes, self.meta_fmt)
+        chunk = self._room(RemoteMetadata.deserialize(description))
         if chunk is None:
             connection.skip(body)
             self._warn("Chunks are not loaded, because LMCache has no room for them: %s", name)
@@ -460,14 +542,23 @@ class DirectRedisConnector(RemoteConnector):
             value = checksum(kind, part, value)
 
         try:
-            connection.receive(chunk.byte_array.cast("B")[:body], check)
+            connection.receive(_bytes(chunk)[:body], check)
         except BaseException:
             chunk.ref_count_down()
             raise
         if value != expected:
             chunk.ref_count_down()
             raise ChangedError(f"the checksum of {name} is another")
-        return self.reshape_partial_chunk(chunk, body)
+        return chunk
+
+    def _room(self, description: RemoteMetadata) -> MemoryObj | None:
+        """Memory for a chunk, or None. LMCache's own wait for memory has no end."""
+        deadline = time.monotonic() + ROOM_S
+        while True:
+            chunk = self._memory.allocate(description.shapes, description.dtypes, description.fmt, busy_loop=False)
+            if chunk is not None or time.monotonic() > deadline:
+                return chunk
+            time.sleep(ROOM_POLL_S)
 
     def _warn(self, text: str, about: object) -> None:
         """Say something once in a while."""
@@ -483,6 +574,10 @@ def _name(key: CacheEngineKey) -> str:
     return key.to_string() + KEY_SUFFIX
 
 
+def _bytes(chunk: MemoryObj) -> memoryview:
+    return memoryview(chunk.byte_array).cast("B")
+
+
 def _exist(connection: Connection, keys: Sequence[CacheEngineKey]) -> list[int]:
     connection.send(b"".join(command(b"EXISTS", _name(key).encode()) for key in keys))
     return [int(connection.answer() or 0) for _ in keys]
@@ -495,10 +590,13 @@ def _store(connection: Connection, chunks: Sequence[tuple[str, MemoryObj]]) -> N
         ServerError: the server has no room, or may not be written to; the others are stored.
     """
     for name, chunk in chunks:
-        body = chunk.byte_array.cast("B")
-        first = header(name, body)
-        length = len(first) + len(body)
+        body = _bytes(chunk)
+        description = RemoteMetadata(
+            len(body), chunk.get_shapes(), chunk.get_dtypes(), chunk.get_memory_format()
+        ).serialize()
+        first = header(name, description, body)
         key = name.encode()
+        length = len(first) + len(body)
         connection.send(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, length) + first, body, b"\r\n")
     refused = []
     for _ in chunks:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import json
 import logging
 import random
 import socket
@@ -26,6 +27,7 @@ from lmcache_kserve.local.programs import embedded_server
 from lmcache_kserve.waiting import wait_for
 
 TOKEN_BYTES, CHUNK_BYTES = 64, 64 * 256
+METADATA_BYTES = 80
 PASSWORD = "correct horse"  # noqa: S105 - of a server of this test
 SUFFIX = "@direct1"
 
@@ -36,13 +38,26 @@ class Chunk:
 
     data: bytearray
     references: int = 1
+    description: Any = (("shape",), ("dtype",), "format")
 
     @property
     def byte_array(self) -> memoryview:
         return memoryview(self.data)
 
+    def ref_count_up(self) -> None:
+        self.references += 1
+
     def ref_count_down(self) -> None:
         self.references -= 1
+
+    def get_shapes(self) -> Any:
+        return self.description[0]
+
+    def get_dtypes(self) -> Any:
+        return self.description[1]
+
+    def get_memory_format(self) -> Any:
+        return self.description[2]
 
 
 @dataclass
@@ -51,27 +66,40 @@ class Memory:
 
     config: Any = None
     metadata: Any = None
-    room: int = 1000
+    room: int = 1_000_000
     given: list[Chunk] = field(default_factory=list)
 
-    def allocate(self, *_: object) -> Chunk | None:
+    def allocate(self, shapes: Any, dtypes: Any, form: Any, *, busy_loop: bool) -> Chunk | None:
+        assert not busy_loop, "LMCache would wait for ever"
         if self.room <= len(self.given):
             return None
-        self.given.append(Chunk(bytearray(CHUNK_BYTES)))
+        # The stand-in's shape is the number of bytes.
+        self.given.append(Chunk(bytearray(shapes[0]), description=(shapes, dtypes, form)))
         return self.given[-1]
 
 
-class RemoteConnector:
-    """LMCache's base class: it knows how large a chunk is."""
+@dataclass
+class RemoteMetadata:
+    """LMCache's description of a chunk."""
 
-    def __init__(self, *_: object) -> None:
-        self.full_chunk_size_bytes, self.single_token_size = CHUNK_BYTES, TOKEN_BYTES
-        self.meta_shapes = self.meta_dtypes = self.meta_fmt = None
+    length: int
+    shapes: Any
+    dtypes: Any
+    fmt: Any
+
+    def serialize(self) -> bytes:
+        return json.dumps([self.length, self.shapes, self.dtypes, self.fmt]).encode().ljust(METADATA_BYTES)
 
     @staticmethod
-    def reshape_partial_chunk(chunk: Chunk, size: int) -> Chunk:
-        chunk.data = chunk.data[:size]
-        return chunk
+    def deserialize(text: bytes) -> "RemoteMetadata":
+        return RemoteMetadata(*json.loads(text))
+
+
+class RemoteConnector:
+    """LMCache's base class: it knows how long a description is."""
+
+    def __init__(self, *_: object) -> None:
+        self.remote_metadata_bytes = METADATA_BYTES
 
 
 class Server:
@@ -106,7 +134,8 @@ def key(text: str) -> SimpleNamespace:
 
 
 def chunk(seed: int, size: int = CHUNK_BYTES) -> Chunk:
-    return Chunk(bytearray(random.Random(seed).randbytes(size)))  # noqa: S311 - bytes to store
+    data = bytearray(random.Random(seed).randbytes(size))  # noqa: S311 - bytes to store
+    return Chunk(data, description=([size], ["bfloat16"], "KV_2LTD"))
 
 
 KEYS = [key(f"model@1@0@{number:x}@float") for number in range(9)]
@@ -124,6 +153,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, member, value in [
         ("lmcache.logging", "init_logger", logging.getLogger),
+        ("lmcache.v1.protocol", "RemoteMetadata", RemoteMetadata),
         ("lmcache.v1.storage_backend.connector.base_connector", "RemoteConnector", RemoteConnector),
     ]:
         stub = ModuleType(name)
@@ -170,11 +200,14 @@ def loaded(connector: Any) -> list[Chunk | None]:
 def test_chunks_come_back_as_they_were_over_all_connections(connect: Callable[..., Any], server: Server) -> None:
     connector = connect()
     assert connector.batched_contains(KEYS) == 0
+    server.client.client_pause(200)  # so that no connection is done before the others begin
     stored(connector)
     assert connector.batched_contains(KEYS) == len(KEYS)
+    server.client.client_pause(200)
     assert [found.data for found in loaded(connector) if found] == [one.data for one in CHUNKS]
     assert server.client.dbsize() == len(KEYS)
-    assert 2 <= len(server.client.client_list()) - 1 <= 3
+    lookups, loads, stores = 1, 3, 3
+    assert len(server.client.client_list()) - 1 == lookups + loads + stores
 
 
 def test_a_chunk_that_is_missing_ends_what_is_found_and_leaves_the_others(
@@ -195,6 +228,7 @@ def test_a_chunk_of_fewer_tokens_comes_back_as_long_as_it_was(connect: Callable[
     asyncio.run(connector.put(KEYS[0], short))
     found = asyncio.run(connector.get(KEYS[0]))
     assert found.data == short.data
+    assert found.description == short.description
 
 
 def test_what_other_clients_of_lmcache_wrote_is_not_read(connect: Callable[..., Any], server: Server) -> None:
@@ -215,6 +249,7 @@ CHANGES: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
     "a bit flipped": lambda value, _, dice: _flipped(value, dice),
     "truncated": lambda value, _, dice: value[: dice.randrange(len(value))],
     "of another key": lambda _, other, __: other,
+    "its description changed": lambda value, *_: value[:40] + b"9" + value[41:],
     "longer": lambda value, _, dice: value + dice.randbytes(TOKEN_BYTES),
     "empty": lambda *_: b"",
     "of another format": lambda value, *_: b"LKD2" + value[4:],
@@ -228,7 +263,7 @@ def test_a_changed_chunk_is_never_used_and_is_deleted(
     connector = connect()
     dice = random.Random(change)  # noqa: S311 - which byte changes
     first, other = (one.to_string() + SUFFIX for one in KEYS[:2])
-    for _ in range(50):
+    for _ in range(150):
         stored(connector)
         value, another = (bytes(server.client.get(name)) for name in (first, other))  # type: ignore[arg-type]  # no coroutine
         server.client.set(first, CHANGES[change](value, another, dice))
@@ -244,12 +279,58 @@ def test_memory_of_changed_chunks_is_given_back(connect: Callable[..., Any], ser
     connector = connect(memory=memory)
     stored(connector)
     name = KEYS[0].to_string() + SUFFIX
-    server.client.setrange(name, 100, b"changed")
+    server.client.setrange(name, 1000, b"changed")
     loaded(connector)
     assert sorted(one.references for one in memory.given) == [0] + [1] * (len(KEYS) - 1)
 
 
-def test_without_room_in_lmcache_chunks_stay_where_they_are(connect: Callable[..., Any], server: Server) -> None:
+def test_a_load_that_nobody_waits_for_gives_its_memory_back(connect: Callable[..., Any], server: Server) -> None:
+    memory = Memory()
+    connector = connect(memory=memory)
+    stored(connector)
+    server.client.client_pause(300)
+
+    async def given_up() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connector.batched_get(KEYS), timeout=0.1)
+
+    asyncio.run(given_up())
+    wait_for(lambda: len(memory.given) == len(KEYS), timeout=10, delay=0.05, describe="the chunks to come")
+    wait_for(lambda: not any(one.references for one in memory.given), timeout=10, delay=0.05, describe="the memory")
+
+
+def test_a_store_that_nobody_waits_for_holds_the_memory_that_it_sends(
+    connect: Callable[..., Any], server: Server
+) -> None:
+    connector = connect()
+    asyncio.run(connector.exists(KEYS[0]))
+    mine = [chunk(number) for number in range(len(KEYS))]
+    server.client.client_pause(300)
+
+    async def given_up() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(connector.batched_put(KEYS, mine), timeout=0.1)
+
+    asyncio.run(given_up())
+    assert {one.references for one in mine} == {2}
+    wait_for(lambda: {one.references for one in mine} == {1}, timeout=10, delay=0.05, describe="the stores to end")
+    assert connector.batched_contains(KEYS) == len(KEYS)
+
+
+def test_lookups_do_not_wait_for_loads(connect: Callable[..., Any]) -> None:
+    connector = connect()
+    stored(connector)
+    busy = threading.Event()
+    for _ in range(3):
+        connector._loads.submit(lambda _: busy.wait(30))  # noqa: SLF001 - nothing else keeps the connections busy
+    assert connector.batched_contains(KEYS) == len(KEYS)
+    busy.set()
+
+
+def test_without_room_in_lmcache_chunks_stay_where_they_are(
+    connect: Callable[..., Any], server: Server, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROOM_S", 0.1)
     connector = connect(memory=Memory(room=4))
     stored(connector)
     assert sum(found is not None for found in loaded(connector)) == 4
