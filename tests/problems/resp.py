@@ -4,7 +4,7 @@ from typing import Any
 
 from rendering import remote_backend
 
-from problems.case import BACKENDS_IMAGE, SECRET, VLLM, Problem, backend, labelled, with_image
+from problems.case import BACKENDS_IMAGE, SECRET, VLLM, Problem, backend, labelled, problem, with_image
 
 EXTERNAL: dict[str, Any] = {"deploy": False, "external": {"endpoint": "a:6379"}}
 SERVERS: dict[str, Any] = {"deploy": False, "external": {"servers": ["a:6379"]}}
@@ -15,6 +15,12 @@ SERVER = {
     for what, case in {
         "external without an endpoint": backend(kind, "external.endpoint", deploy=False, auth=SECRET),
         "external without a word about its password": backend(kind, "auth", **EXTERNAL),
+        "a lookup without memory beside the client direct": problem(
+            "lmcache.config.enable_scheduler_bypass_lookup",
+            f"remoteBackend.{kind}.client",
+            lmcache={"config": {"enable_scheduler_bypass_lookup": True}},
+            remoteBackend={"type": kind, kind: {"client": "direct"}},
+        ),
         "an endpoint although it is deployed": backend(
             kind, "external.endpoint", "deploy", external={"endpoint": "a:6379"}
         ),

@@ -47,9 +47,12 @@ from lmcache.v1.protocol import RemoteMetadata
 from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
 
 try:
-    from google_crc32c import extend as crc32c
+    import google_crc32c
 except ImportError:
     crc32c = None
+else:
+    # Without its extension the package computes 5 MB a second.
+    crc32c = google_crc32c.extend if google_crc32c.implementation == "c" else None
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +75,9 @@ PIECE_BYTES = 1 << 18
 AWAY_S = 1.0
 """After a server did not answer, nobody waits for it again this soon."""
 ROOM_S = 1.0
-"""How long a load waits for room in LMCache's memory, which other chunks may be about to leave."""
+"""How long the loads of one call wait for room in LMCache's memory, which other chunks may be about to leave."""
+IDLE_S = 30.0
+"""A connection that was idle for longer may have been dropped on the way, and is made anew."""
 ROOM_POLL_S = 0.02
 WARNING_S = 60.0
 """From one warning of a kind to the next; the first comes at once."""
@@ -95,16 +100,10 @@ def checksum_kind() -> int:
 
 
 def checksum(kind: int, piece: bytes | memoryview, value: int = 0) -> int:
-    """Continue a checksum.
-
-    Raises:
-        ConnectionError: this image cannot compute the kind, which another image chose.
-    """
-    if kind == CRC32:
-        return zlib.crc32(piece, value)
-    if kind == CRC32C and crc32c:
+    """Continue a checksum of a kind that this image has."""
+    if kind == CRC32C:
         return int(crc32c(value, memoryview(piece).toreadonly()))
-    raise ConnectionError(f"no way to compute a checksum of kind {kind}")
+    return zlib.crc32(piece, value)
 
 
 def pieces(body: bytes | memoryview) -> Iterator[bytes | memoryview]:
@@ -147,10 +146,11 @@ class Connection:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if url.scheme == "rediss":
                 self._socket = _context(settings).wrap_socket(self._socket, server_hostname=url.hostname)
-            self._socket.settimeout(float(settings.get("direct_redis_command_s", 5.0)))
             self._buffer = memoryview(bytearray(BUFFER_BYTES))
             self._start = self._end = 0
             self._log_in(settings, url.path.strip("/"))
+            self._socket.settimeout(float(settings.get("direct_redis_command_s", 5.0)))
+            self.used = time.monotonic()
         except BaseException:
             self._socket.close()
             raise
@@ -262,15 +262,22 @@ class Server:
         """Make a connection.
 
         Raises:
-            OSError: the server is not there, refuses, or did not answer a moment ago.
+            OSError: the server is not there, or refuses.
         """
-        if time.monotonic() < self._away_until:
-            raise ConnectionError("the server did not answer a moment ago")
         try:
             return Connection(self._settings)
         except OSError:
             self.is_away()
             raise
+
+    def expect(self) -> None:
+        """Go on unless the server is away.
+
+        Raises:
+            ConnectionError: it did not answer a moment ago.
+        """
+        if time.monotonic() < self._away_until:
+            raise ConnectionError("the server did not answer a moment ago")
 
     def is_away(self) -> None:
         """Let nobody wait for it for a while."""
@@ -291,16 +298,26 @@ class Connections:
         return self._pool.submit(self._run, work)
 
     def _run(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - as above
-        with suppress(queue.Empty):
-            connection = self._idle.get_nowait()
+        self._server.expect()
+        if connection := self._idle_one():
             try:
                 return self._tried(work, connection)
-            except ServerError:
+            except (ServerError, TimeoutError):
                 raise
             except OSError:
                 # A server that was replaced takes every connection along. Only a new one tells whether it is there.
                 pass
         return self._tried(work, self._server.connect())
+
+    def _idle_one(self) -> Connection | None:
+        """A connection that was used a moment ago, or None."""
+        with suppress(queue.Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if time.monotonic() - connection.used < IDLE_S:
+                    return connection
+                connection.close()
+        return None
 
     def _tried(self, work: Callable[[Connection], Any], connection: Connection) -> Any:  # noqa: ANN401 - as above
         try:
@@ -311,6 +328,7 @@ class Connections:
             if isinstance(error, TimeoutError):
                 self._server.is_away()
             raise
+        connection.used = time.monotonic()
         self._idle.put(connection)
         return result
 
@@ -328,7 +346,16 @@ class Batch:
     def __init__(self, size: int) -> None:
         self.chunks: list[MemoryObj | None] = [None] * size
         self._given_up = False
+        self._patience = time.monotonic() + ROOM_S
         self._lock = threading.Lock()
+
+    def waits(self) -> bool:
+        """Whether its loads may still wait for room."""
+        return not self._given_up and time.monotonic() < self._patience
+
+    def has_no_room(self) -> None:
+        """Let no other load wait for room: LMCache uses the chunks before the first that is missing."""
+        self._patience = 0.0
 
     def put(self, place: int, chunk: MemoryObj) -> None:
         """Add a chunk."""
@@ -419,6 +446,15 @@ class DirectRedisConnector(RemoteConnector):
             raise
         return batch.chunks
 
+    async def batched_get_non_blocking(self, lookup_id: str, keys: Sequence[CacheEngineKey]) -> list[MemoryObj]:  # noqa: ARG002 - LMCache's own connectors ignore it too
+        """Load the chunks before the first that is missing."""
+        chunks = await self.batched_get(keys)
+        end = chunks.index(None) if None in chunks else len(chunks)
+        for chunk in chunks[end:]:
+            if chunk is not None:
+                chunk.ref_count_down()
+        return [chunk for chunk in chunks[:end] if chunk is not None]
+
     async def get(self, key: CacheEngineKey) -> MemoryObj | None:
         """Load a chunk; None where it is missing or was changed."""
         return (await self.batched_get([key]))[0]
@@ -494,17 +530,20 @@ class DirectRedisConnector(RemoteConnector):
                 raise result
 
     def _load(self, connection: Connection, names: Sequence[str], places: Sequence[int], batch: Batch) -> None:
-        wanted = {place: names[place] for place in places if batch.chunks[place] is None}
-        connection.send(b"".join(command(b"GET", name.encode()) for name in wanted.values()))
+        """Load one chunk after the other: a full server evicts chunks to make room for answers that wait."""
         changed: list[bytes] = []
-        for place, name in wanted.items():
+        for place in places:
+            if batch.chunks[place] is not None:
+                continue
+            name = names[place].encode()
+            connection.send(command(b"GET", name))
             if (length := connection.bulk_length()) is None:
                 continue
             try:
-                chunk = self._receive(connection, name, length)
+                chunk = self._receive(connection, names[place], length, batch)
             except ChangedError as error:
                 self._warn("A chunk was changed in the store and is not used: %s", error)
-                changed.append(name.encode())
+                changed.append(name)
             else:
                 if chunk is not None:
                     batch.put(place, chunk)
@@ -512,8 +551,8 @@ class DirectRedisConnector(RemoteConnector):
         if changed:
             connection.ask(b"UNLINK", *changed)
 
-    def _receive(self, connection: Connection, name: str, length: int) -> MemoryObj | None:
-        """The chunk of a bulk, or None where LMCache has no room. The bulk is received in any case.
+    def _receive(self, connection: Connection, name: str, length: int, batch: Batch) -> MemoryObj | None:
+        """The chunk of a bulk, or None where LMCache cannot take it. The bulk is received in any case.
 
         Raises:
             ChangedError: its bytes are not those that were stored under this name.
@@ -527,13 +566,12 @@ class DirectRedisConnector(RemoteConnector):
         connection.receive(start)
         magic, kind, expected, size, tied = HEADER.unpack(start[: HEADER.size])
         description = bytes(start[HEADER.size :])
-        if (magic, size, tied) != (MAGIC, body, mark(name, description)):
+        if (magic, size, tied) != (MAGIC, body, mark(name, description)) or kind not in {CRC32, CRC32C}:
             connection.skip(body)
             raise ChangedError(f"the header of {name} does not fit")
-        chunk = self._room(RemoteMetadata.deserialize(description))
+        chunk = self._room(kind, description, batch)
         if chunk is None:
             connection.skip(body)
-            self._warn("Chunks are not loaded, because LMCache has no room for them: %s", name)
             return None
         value = 0
 
@@ -551,13 +589,24 @@ class DirectRedisConnector(RemoteConnector):
             raise ChangedError(f"the checksum of {name} is another")
         return chunk
 
-    def _room(self, description: RemoteMetadata) -> MemoryObj | None:
+    def _room(self, kind: int, description: bytes, batch: Batch) -> MemoryObj | None:
         """Memory for a chunk, or None. LMCache's own wait for memory has no end."""
-        deadline = time.monotonic() + ROOM_S
+        if kind == CRC32C and crc32c is None:
+            self._warn("Chunks of another image are not loaded: this one cannot compute their checksum (%s)", "CRC-32C")
+            return None
+        try:
+            described = RemoteMetadata.deserialize(description)
+        except Exception as error:  # noqa: BLE001 - whatever another release of LMCache wrote, it is no chunk of this one
+            self._warn("Chunks that another LMCache described are not loaded: %r", error)
+            return None
         while True:
-            chunk = self._memory.allocate(description.shapes, description.dtypes, description.fmt, busy_loop=False)
-            if chunk is not None or time.monotonic() > deadline:
+            chunk = self._memory.allocate(described.shapes, described.dtypes, described.fmt, busy_loop=False)
+            if chunk is not None:
                 return chunk
+            if not batch.waits():
+                batch.has_no_room()
+                self._warn("Chunks are not loaded, because LMCache has no room for them: %s", described.shapes)
+                return None
             time.sleep(ROOM_POLL_S)
 
     def _warn(self, text: str, about: object) -> None:

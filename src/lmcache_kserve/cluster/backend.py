@@ -160,7 +160,15 @@ class ClusterBackend(TypedBackend):
         Raises:
             HarnessError: it does not become ready, or something else had scaled it back while it was to be stopped.
         """
-        interference = self._scaled_back() if self._stopped else None
+        interference = None
+        if self._stopped:
+            with suppress(HarnessError):  # scaling back matters more than who did so before
+                interference = self._scaled_back()
+        self._scale_back()
+        if interference:
+            raise HarnessError(f"the fault ended early: {interference}")
+
+    def _scale_back(self) -> None:
         for workload in self._workloads:
             self.api.scale(workload.resource, workload.name, workload.replicas)
         self._stopped = False
@@ -172,8 +180,6 @@ class ClusterBackend(TypedBackend):
             return enough or Pending("; ".join(problems(pods)) or f"{len(pods)} of {wanted} pods")
 
         wait_for(ready, timeout=_READY_TIMEOUT_S, delay=_POLL_S, describe="the backend's pods to be ready")
-        if interference:
-            raise HarnessError(f"the fault ended early: {interference}")
 
     def _scaled_back(self) -> str | None:
         """Who undoes a fault that is still meant to last, in words; None while nobody does."""
@@ -192,7 +198,7 @@ class ClusterBackend(TypedBackend):
         """Scale the backend back where something ended between stop and start, and close the way into it."""
         try:
             if self._stopped:
-                self.start()
+                self._scale_back()
         finally:
             if self._forward:
                 self._forward.close()

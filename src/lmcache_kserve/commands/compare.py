@@ -227,10 +227,12 @@ def _clients(backend: str, mode: str) -> tuple[str, ...]:
 def _arm(target: LocalTarget, way: Way, plan: Plan) -> Arm:
     """Start the backend, and measure the bare machine, the server's benchmark and LMCache's client in turn."""
     backend = target.backend
-    if backend is not None and backend.controllable:
-        backend.start()
-    cells: list[Cell] = [*bare_cells(plan), *benchmark_cells(target, plan)]
+    cells: list[Cell] = []
     try:
+        if backend is not None and backend.controllable:
+            backend.start()
+        cells += bare_cells(plan)
+        cells += benchmark_cells(target, plan)
         cells += client_cells(target, plan)
     except HarnessError as error:
         return Arm(way.backend, way.mode, way.client, cells, problem=str(error))

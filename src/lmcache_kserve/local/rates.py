@@ -56,13 +56,15 @@ def bare_cells(plan: Plan) -> list[Cell]:
 
 
 def benchmark_cells(target: LocalTarget, plan: Plan) -> Iterator[Cell]:
-    """What the benchmark that comes with Redis and Valkey sees; nothing for other servers, or where there is none.
+    """What the benchmark that comes with Redis and Valkey sees; nothing where there is none.
+
+    Other servers have none. Nor has an external one: its password would stand among the arguments.
 
     Raises:
         HarnessError: the benchmark failed.
     """
     backend = target.backend
-    if backend is None or backend.traits.source is not Source.REDIS:
+    if backend is None or not backend.controllable or backend.traits.source is not Source.REDIS:
         return
     names = _BENCHMARKS.get(backend.type, _BENCHMARKS[""])
     program = next((found for name in names if (found := shutil.which(name))), None)
@@ -122,7 +124,11 @@ def run(command: list[str]) -> str:
     Raises:
         HarnessError: it failed; the message has what it said, and none of its arguments.
     """
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        # The error of subprocess has the arguments, and so a password.
+        raise HarnessError(f"{command[0]} did not end within {_TIMEOUT_S:.0f} s") from None
     if done.returncode:
         raise HarnessError(f"{command[0]} ended with code {done.returncode}: {done.stderr or done.stdout}")
     return done.stdout

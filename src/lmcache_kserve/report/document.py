@@ -74,7 +74,7 @@ class Report:
         advice = "Choose a backend or a client that moves more (docs/rates.md), or a faster network"
         warning = (
             f"A hit loads slower than the same tokens compute: {times} {self.load.compute_s_per_token * 1000:.2f} ms. "
-            f"The cache makes requests slower. {advice}"
+            f"Such a hit does not pay. {advice}"
         )
         return (warning,)
 

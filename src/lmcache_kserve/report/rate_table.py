@@ -74,7 +74,8 @@ What the columns say:
 
 - **client**: the value `client` of the backend, where there is a choice.
 - **in flight**: chunks on their way at once.
-- **put**, **get**: gigabytes (10^9 bytes) a second. Every chunk was found again and unchanged.
+- **put**, **get**: gigabytes (10^9 bytes) a second. Every chunk was found again, with its first and its last element.
+  lmcache-server does not confirm a store: its put is how fast the client hands chunks to the kernel.
 - **of the socket**: the rate divided by the rate of a plain socket with as many connections.
 - **cores**: processor seconds a second of LMCache's side and of the server's, while chunks were loaded.
 - **server's benchmark**: put and get of the benchmark that comes with Redis or Valkey, with as many connections.
@@ -106,7 +107,9 @@ def _table(arms: Sequence[Arm], chunk_bytes: int) -> str:
 
 def _rows(arm: Arm, chunk_bytes: int) -> Iterator[str]:
     if arm.problem:
-        yield f"| {arm.backend} | {arm.mode} | {arm.client} | | {arm.problem.partition(chr(10))[0]} | | | | | |"
+        lines = arm.problem.replace("|", "\\|").splitlines()
+        reason = ": ".join(dict.fromkeys((lines[0], lines[-1])))
+        yield f"| {arm.backend} | {arm.mode} | {arm.client} | | {reason} | | | | | |"
         return
     for in_flight in sorted({cell.in_flight for cell in arm.cells if cell.how == "client"}):
         moved = {name: arm.rate("client", name, chunk_bytes, in_flight) for name in ("put", "get")}

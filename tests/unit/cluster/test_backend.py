@@ -48,6 +48,18 @@ def test_a_fault_that_something_else_undoes_is_no_evidence(fake: FakeCluster, ap
     assert fake.objects["deployments"]["demo-lmcache-kserve-redis"]["spec"]["replicas"] == 1
 
 
+def test_an_interruption_stays_one_although_something_else_undid_the_fault(fake: FakeCluster, api: Api) -> None:
+    def interrupted() -> None:
+        with ClusterTarget(api, "demo") as target:
+            assert target.backend is not None
+            target.backend.stop()
+            fake.scale("demo-lmcache-kserve-redis", 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
 def test_a_fault_that_something_else_undoes_at_once_is_not_waited_for(
     fake: FakeCluster, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

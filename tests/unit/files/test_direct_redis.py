@@ -245,11 +245,20 @@ def _flipped(value: bytes, dice: random.Random) -> bytes:
     return value[:place] + bytes([value[place] ^ (1 << dice.randrange(8))]) + value[place + 1 :]
 
 
+HEADER_BYTES = [place for place in range(28) if place not in range(5, 8)]
+"""Three bytes of the header are empty, and nothing reads them."""
+
+
+def _header_changed(value: bytes, place: int) -> bytes:
+    return value[:place] + bytes([value[place] ^ 0x55]) + value[place + 1 :]
+
+
 CHANGES: dict[str, Callable[[bytes, bytes, random.Random], bytes]] = {
     "a bit flipped": lambda value, _, dice: _flipped(value, dice),
     "truncated": lambda value, _, dice: value[: dice.randrange(len(value))],
     "of another key": lambda _, other, __: other,
     "its description changed": lambda value, *_: value[:40] + b"9" + value[41:],
+    "a byte of the header changed": lambda value, _, dice: _header_changed(value, dice.choice(HEADER_BYTES)),
     "longer": lambda value, _, dice: value + dice.randbytes(TOKEN_BYTES),
     "empty": lambda *_: b"",
     "of another format": lambda value, *_: b"LKD2" + value[4:],
@@ -490,7 +499,7 @@ def test_a_wrong_password_is_no_connection(connect: Callable[..., Any], password
 
 
 def test_the_checksum_of_every_image_is_told_apart(
-    connect: Callable[..., Any], module: Any, monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., Any], module: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     connector = connect()
     monkeypatch.setattr(module, "crc32c", lambda value, piece: (value + sum(piece)) % 2**32)
@@ -498,5 +507,54 @@ def test_the_checksum_of_every_image_is_told_apart(
     assert None not in loaded(connector)
     monkeypatch.setattr(module, "crc32c", None)
     assert loaded(connector) == [None] * len(KEYS), "another image's checksum was not checked"
+    assert connector.batched_contains(KEYS) == len(KEYS), "another image's chunks were deleted"
+    assert "cannot compute their checksum" in caplog.text
     stored(connector)
     assert None not in loaded(connector)
+
+
+def test_chunks_that_another_lmcache_described_are_missing_and_stay(
+    connect: Callable[..., Any], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = connect()
+    stored(connector)
+    unknown: dict[str, RemoteMetadata] = {}
+    monkeypatch.setattr(RemoteMetadata, "deserialize", staticmethod(lambda _: unknown["dtype"]))
+    assert loaded(connector) == [None] * len(KEYS)
+    assert server.client.dbsize() == len(KEYS)
+
+
+def test_an_asynchronous_load_ends_before_the_first_chunk_that_is_missing(
+    connect: Callable[..., Any], server: Server
+) -> None:
+    memory = Memory()
+    connector = connect(memory=memory)
+    stored(connector)
+    server.client.delete(KEYS[4].to_string() + SUFFIX)
+    found = asyncio.run(connector.batched_get_non_blocking("lookup", KEYS))
+    assert [one.data for one in found] == [one.data for one in CHUNKS[:4]]
+    assert sum(one.references for one in memory.given) == 4
+
+
+def test_a_full_server_evicts_nothing_for_its_own_answers(connect: Callable[..., Any], server: Server) -> None:
+    connector = connect(direct_redis_connections=1)
+    big = [chunk(number, size=1 << 20) for number in range(len(KEYS))]
+    asyncio.run(connector.batched_put(KEYS, big))
+    used = int(server.client.info("memory")["used_memory"])
+    server.client.config_set("min-string-size-avoid-copy-reply", 2**31 - 1)
+    server.client.config_set("maxmemory-policy", "allkeys-lru")
+    server.client.config_set("maxmemory", used + (3 << 20))
+    assert None not in loaded(connector)
+    assert server.client.info("stats")["evicted_keys"] == 0
+
+
+def test_a_connection_that_was_idle_for_long_is_made_anew(
+    connect: Callable[..., Any], server: Server, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connector = connect()
+    before = server.client.info("stats")["total_connections_received"]
+    assert connector.batched_contains(KEYS) == 0
+    assert server.client.info("stats")["total_connections_received"] == before
+    monkeypatch.setattr(module, "IDLE_S", 0.0)
+    assert connector.batched_contains(KEYS) == 0
+    assert server.client.info("stats")["total_connections_received"] == before + 1

@@ -83,7 +83,7 @@ def sockets(chunk_bytes: int, connections: int, rounds: int) -> Iterator[dict[st
         server.start()
         address = listener.getsockname()
         try:
-            ends = [(socket.create_connection(address), bytearray(chunk_bytes)) for _ in range(connections)]
+            ends = [(connected(address), bytearray(chunk_bytes)) for _ in range(connections)]
             with ThreadPoolExecutor(connections) as pool:
                 for name, exchange in (("put", _put), ("get", _get)):
                     list(pool.map(exchange, ends))  # the first exchange widens the windows
@@ -102,6 +102,13 @@ def sockets(chunk_bytes: int, connections: int, rounds: int) -> Iterator[dict[st
         finally:
             server.kill()
             server.join()
+
+
+def connected(address: tuple[str, int]) -> socket.socket:
+    """A connection that sends a command at once."""
+    connection = socket.create_connection(address)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def _put(end: tuple[socket.socket, bytearray]) -> None:

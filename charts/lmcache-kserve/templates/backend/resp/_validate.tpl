@@ -25,6 +25,9 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- with include "lmcache-kserve.versions.lacks" (list . "connectorsByName") }}
 {{ $at }}.client: direct {{ . }}; use redis-py
 {{- end }}
+{{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "enable_scheduler_bypass_lookup" }}
+lmcache.config.enable_scheduler_bypass_lookup: does not work with {{ $at }}.client direct, which needs LMCache's memory; use redis-py
+{{- end }}
 {{- end }}
 {{- $address := ternary "servers" "endpoint" (hasKey $external "servers") -}}
 {{- if $values.deploy }}
