@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the KServe schemas of lmcache_kserve.chart.schemas from the CRDs in a clone of kserve/kserve, or checks them.
+"""Writes the schemas of lmcache_kserve.chart.schemas from the CRDs of KServe and Prometheus Operator, or checks them.
 
-    uv run scripts/crd_schemas.py CLONE [--check]
+    uv run scripts/crd_schemas.py KSERVE OPERATOR [--check]
 
-CLONE is a clone of https://github.com/kserve/kserve with its tags, bare or not.
+KSERVE and OPERATOR are clones of https://github.com/kserve/kserve and
+https://github.com/prometheus-operator/prometheus-operator with their tags, bare or not.
 """
 
 import argparse
@@ -21,19 +22,32 @@ from lmcache_kserve.chart.schemas.crd import convert
 
 RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
 RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}
+OPERATOR_RELEASE = "0.85.0"
+OPERATOR_RESOURCES = {"podmonitors": "v1"}
 FOLDER = Path(schemas.__file__).parent
 CHECKSUMS = FOLDER / "checksums.json"
 
 
-def generate(clone: Path) -> dict[str, bytes]:
+def generate(kserve: Path, operator: Path) -> dict[str, bytes]:
     """Every schema as compact JSON, by the path of its file below the package's folder."""
     generated = {}
     for release in RELEASES:
         for plural, version in RESOURCES.items():
-            crd = yaml.load(_show(clone, f"v{release}", f"serving.kserve.io_{plural}.yaml"), Loader=yaml.CSafeLoader)
-            name = f"kserve-{release}/{crd['spec']['names']['singular']}-{version}.json.gz"
-            generated[name] = json.dumps(convert(crd, version), sort_keys=True, separators=(",", ":")).encode()
+            # The folder is the same in every release.
+            text = _show(kserve, f"v{release}", f"config/crd/full/serving.kserve.io_{plural}.yaml")
+            generated |= schema(text, version, folder=f"kserve-{release}")
+    for plural, version in OPERATOR_RESOURCES.items():
+        file = f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
+        text = _show(operator, f"v{OPERATOR_RELEASE}", file)
+        generated |= schema(text, version, folder=f"prometheus-operator-{OPERATOR_RELEASE}")
     return generated
+
+
+def schema(text: str, version: str, *, folder: str) -> dict[str, bytes]:
+    """The schema of one version of a CRD, by the path of its file."""
+    crd = yaml.load(text, Loader=yaml.CSafeLoader)
+    name = f"{folder}/{crd['spec']['names']['singular']}-{version}.json.gz"
+    return {name: json.dumps(convert(crd, version), sort_keys=True, separators=(",", ":")).encode()}
 
 
 def checksums(generated: dict[str, bytes]) -> str:
@@ -45,10 +59,11 @@ def checksums(generated: dict[str, bytes]) -> str:
 def main() -> int:
     """Write the schemas, or with `--check` compare them with what is there."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("clone", type=Path, help="clone of kserve/kserve with its tags")
+    parser.add_argument("kserve", type=Path, help="clone of kserve/kserve with its tags")
+    parser.add_argument("operator", type=Path, help="clone of prometheus-operator/prometheus-operator with its tags")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a schema differs")
     arguments = parser.parse_args()
-    generated = generate(arguments.clone)
+    generated = generate(arguments.kserve, arguments.operator)
     if arguments.check:
         return 0 if checksums(generated) == CHECKSUMS.read_text(encoding="utf-8") else 1
     for name, content in generated.items():
@@ -59,7 +74,7 @@ def main() -> int:
 
 
 def _show(clone: Path, tag: str, file: str) -> str:
-    argv = ["git", "-C", str(clone), "show", f"{tag}:config/crd/full/{file}"]  # fixed folder in every release
+    argv = ["git", "-C", str(clone), "show", f"{tag}:{file}"]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 

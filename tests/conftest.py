@@ -14,7 +14,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kserve-clone",
         type=Path,
-        help="a clone of kserve/kserve with its tags: the KServe schemas are generated from it again and compared",
+        help="a clone of kserve/kserve with its tags; with --operator-clone, the stored schemas are made again",
+    )
+    parser.addoption(
+        "--operator-clone", type=Path, help="a clone of prometheus-operator/prometheus-operator with its tags"
     )
     parser.addoption(
         "--every-helm",

@@ -1,5 +1,6 @@
 """What tests of the chart share: rendering it, the scenarios to render, and views into what was rendered."""
 
+import copy
 import functools
 import json
 import os
@@ -136,6 +137,15 @@ def values_key(kind: str) -> str:
     """Key of a backend's values: lmcacheServer of lmcache-server."""
     first, *rest = kind.split("-")
     return first + "".join(word.title() for word in rest)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sets of values, as Helm merges them."""
+    both = copy.deepcopy(dict(below))
+    for key, value in above.items():
+        sections = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = merged(both[key], value) if sections else value
+    return both
 
 
 def remote_backend(kind: str, **values: Any) -> dict[str, Any]:

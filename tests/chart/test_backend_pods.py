@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rendering import CHART, Render, default_values, moved_values, remote_backend
+from rendering import CHART, Render, default_values, merged, moved_values, remote_backend
 
 from lmcache_kserve.chart.helm import Helm, HelmError
 from lmcache_kserve.chart.manifests import Manifests
@@ -86,12 +86,6 @@ def at(path: str, value: Any) -> dict[str, Any]:
     """Values with one value set."""
     key, _, rest = path.partition(".")
     return {key: at(rest, value) if rest else value}
-
-
-def merged(values: Any, more: Any) -> Any:
-    if not isinstance(values, dict) or not isinstance(more, dict):
-        return more
-    return {**values, **{key: merged(values.get(key), value) for key, value in more.items()}}
 
 
 def test_a_value_at_its_old_place_is_refused_with_the_new_one(helm: Helm) -> None:

@@ -15,7 +15,7 @@ import pytest
 from parsers.environment import ask
 from parsers.rendered import release
 from parsers.subjects import CASES, CUSTOM, DATA, SUBJECTS, Case, Subject
-from rendering import CHART
+from rendering import CHART, merged
 
 from lmcache_kserve.chart import helm_binary
 from lmcache_kserve.chart.helm import ChartRefusalError, Helm
@@ -69,14 +69,6 @@ def outcomes(render: Callable[[Subject, Case], Any]) -> Callable[[Subject], Mapp
         return known[str(subject)]
 
     return outcomes
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two sets of values, as Helm merges them."""
-    both = copy.deepcopy(dict(below))
-    for key, value in above.items():
-        both[key] = merged(both[key], value) if isinstance(value, Mapping) and key in both else value
-    return both
 
 
 @every_subject

@@ -5,9 +5,10 @@ from problems.fields import FIELDS
 from problems.inference import INFERENCE
 from problems.kinds import KINDS
 from problems.lmcache import LMCACHE
+from problems.monitoring import MONITORING
 from problems.resp import RESP
 from problems.stores import STORES
 
 __all__ = ["PROBLEMS", "Problem"]
 
-PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | RESP | STORES
+PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | MONITORING | RESP | STORES

@@ -195,8 +195,9 @@ def test_stored_schemas_are_the_generated_ones(pytestconfig: pytest.Config) -> N
         for file in FOLDER.rglob("*.json.gz")
     }
     assert stored == checksums
-    if clone := pytestconfig.getoption("--kserve-clone"):
-        check = [sys.executable, SCRIPT, clone, "--check"]
+    clones = [pytestconfig.getoption(f"--{name}-clone") for name in ("kserve", "operator")]
+    if all(clones):
+        check = [sys.executable, SCRIPT, *clones, "--check"]
         done = subprocess.run(check, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

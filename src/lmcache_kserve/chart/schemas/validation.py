@@ -17,6 +17,9 @@ from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, descr
 from lmcache_kserve.errors import HarnessError
 
 _KSERVE_GROUP = "serving.kserve.io"
+_OPERATOR_GROUP = "monitoring.coreos.com"
+_OPERATOR = resources.files(__package__ or "") / "prometheus-operator-0.85.0"
+"""Schemas of what `monitoring` renders."""
 _KSERVE_FOLDER = re.compile(r"kserve-(?P<version>\d+\.\d+\.\d+)")
 _KUBERNETES_FOLDER = re.compile(r"v(?P<version>\d+\.\d+)\.\d+-local-strict")
 _LONGEST_MESSAGE = 300
@@ -120,8 +123,9 @@ def pick(wanted: str, available: Sequence[str]) -> str | None:
 
 
 def belongs_to_an_operator(manifest: Manifest) -> bool:
-    """Whether an object's kind is neither of Kubernetes nor of KServe, so that its schema is not here."""
-    return _foreign(manifest["apiVersion"].rpartition("/")[0])
+    """Whether an object's kind is of an operator whose schemas are not here."""
+    group, _, version = manifest["apiVersion"].rpartition("/")
+    return _foreign(group) and not _operator_file(group, manifest["kind"], version)
 
 
 def of_kserve(manifest: Manifest) -> bool:
@@ -155,10 +159,17 @@ def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Val
     group, _, version = api_version.rpartition("/")
     if group == _KSERVE_GROUP:
         return _kserve_validator(kind, version, kserve)
+    if file := _operator_file(group, kind, version):
+        return _StrictValidator(json.loads(gzip.decompress(file.read_bytes())))
     # kubernetes-validate names its files by the first label of the group; groups of operators must not match by it.
     if _foreign(group):
         return None
     return _kubernetes_validator(kind, "-".join(filter(None, (group.partition(".")[0], version))), kubernetes)
+
+
+def _operator_file(group: str, kind: str, version: str) -> Traversable | None:
+    file = _OPERATOR / f"{kind.lower()}-{version}.json.gz"
+    return file if group == _OPERATOR_GROUP and file.is_file() else None
 
 
 def _kserve_validator(kind: str, version: str, kserve: str) -> Validator | None:

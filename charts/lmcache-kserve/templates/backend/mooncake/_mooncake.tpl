@@ -6,7 +6,7 @@ mooncake.store (mooncake-transfer-engine 0.3.13), which LMCache fills from `moon
 */}}
 
 {{- define "lmcache-kserve.backend.mooncake.answers" -}}
-mooncake: [config, endpoint, module, notes, ports, problems]
+mooncake: [config, endpoint, metrics, module, notes, ports, problems]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.mooncake.port" -}}
@@ -74,6 +74,11 @@ extra_config:
   mooncake_global_segment_size: "0"
   mooncake_local_buffer_size: {{ include "lmcache-kserve.bytes" $values.localBuffer | trim | quote }}
   transfer_timeout: {{ int $values.transferTimeoutSeconds }}
+{{- end }}
+
+{{/* The master's; the stores have none. */}}
+{{- define "lmcache-kserve.backend.mooncake.metrics" -}}
+{{- if include "lmcache-kserve.backend.deployed" . }}{{ dict "port" "metrics" "part" "master" | toJson }}{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.mooncake.module" }}checked_mooncake{{ end }}
