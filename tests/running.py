@@ -39,6 +39,11 @@ class Outcome:
     report: dict[str, Any] | None
 
     @property
+    def words(self) -> str:
+        """The output without the line breaks of a narrow terminal."""
+        return " ".join(self.output.split())
+
+    @property
     def passed(self) -> set[str]:
         """Ids of the checks that passed."""
         return {check["id"] for check in (self.report or {}).get("checks", ()) if check["passed"]}

@@ -61,4 +61,4 @@ def test_hits_that_load_slower_than_they_compute_are_named(
     outcome = demo(*QUICK, "--chart", str(chart), "--set", "remoteBackend.redis.client=direct")
     assert outcome.report
     assert outcome.report["load"]["slower_than_computing"]
-    assert "A hit loads slower than the same tokens compute" in outcome.output
+    assert "A hit loads slower than the same tokens compute" in outcome.words

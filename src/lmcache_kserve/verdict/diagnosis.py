@@ -26,6 +26,7 @@ _NOT_STARTED = re.compile(r"Failed to initialize LMCacheManager|No adapter found
 _UNKNOWN_ENGINE = re.compile(r"No GPU context found for model|No registered GPU context")
 _SERVER_LOST = re.compile(r"LMCache server is unhealthy")
 _KNOWN_CONNECTORS = re.compile(r"LMCache(MP)?Connector")
+_TRACEBACK = "Traceback (most recent call last)"
 _LONGEST_LINE = 300
 _SEED = (
     "leave lmcache.hashSeed empty and PYTHONHASHSEED out of predictor.env: the chart computes one seed for all replicas"
@@ -98,11 +99,17 @@ def switched_off(evidence: Evidence) -> str | None:
 
 
 def not_started(evidence: Evidence) -> str | None:
-    """LMCache could not start beside vLLM."""
+    """LMCache could not start beside vLLM. Where its line begins a traceback, the exception after it says why."""
+    failed = said = ""
     for replica, line in _lines(evidence):
-        if _NOT_STARTED.search(line.text):
-            return f"LMCache could not start on {replica}, which computes every prompt: {line.text[-_LONGEST_LINE:]}"
-    return None
+        if not failed and _NOT_STARTED.search(line.text):
+            failed, said = replica, line.text[-_LONGEST_LINE:]
+            if _TRACEBACK not in line.text:
+                break
+        elif replica == failed and (match := _EXCEPTION.search(line.text)):
+            said = match.group()[:_LONGEST_LINE]
+            break
+    return f"LMCache could not start on {failed}, which computes every prompt: {said}" if failed else None
 
 
 def server_lost(evidence: Evidence) -> str | None:

@@ -126,6 +126,29 @@ def test_an_lmcache_that_could_not_start_is_named() -> None:
     assert "LMCache could not start on predictor-0" in causes(seen)
 
 
+def test_an_lmcache_that_could_not_start_says_the_exception_of_its_traceback() -> None:
+    lines = (
+        "LMCache ERROR: Failed to initialize LMCacheManager components: Traceback (most recent call last):",
+        "    raise ValueError(",
+        "ValueError: LMCache on CPU cannot cache a KV cache of type torch.uint8",
+        "LMCache ERROR: OSError: something later",
+    )
+    other = log("predictor-1", "RuntimeError: of another replica")
+    seen = replace(evidence(), pairs=(), stopped="no hit", logs=(log("predictor-0", *lines), other))
+
+    assert "could not start on predictor-0, which computes every prompt: ValueError: LMCache on CPU cannot" in causes(
+        seen
+    )
+    assert "Traceback" not in causes(seen)
+
+
+def test_a_traceback_without_its_exception_is_named_by_its_first_line() -> None:
+    line = "LMCache ERROR: Failed to initialize LMCacheManager components: Traceback (most recent call last):"
+    seen = replace(evidence(), pairs=(), stopped="no hit", logs=(log("predictor-0", line), log("predictor-1")))
+
+    assert "which computes every prompt: LMCache ERROR: Failed to initialize" in causes(seen)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
