@@ -33,8 +33,9 @@ faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAUL
 
 .PHONY: rates
 rates: $(UV) ## Measure how fast each backend moves chunks, and write docs/rates.md; RATES_ARGS='--backend redis' for one
-	$(LK) compare --backend-only --out $(OUT)/rates $(RATES_ARGS)
-	cp $(OUT)/rates/rates.json docs/reports/rates.json && cp $(OUT)/rates/rates.md docs/rates.md
+	$(LK) compare --backend-only --out $(OUT)/rates $(RATES_ARGS); code=$$?; \
+	[ $$code -gt 1 ] || { cp $(OUT)/rates/rates.json docs/reports/rates.json && cp $(OUT)/rates/rates.md docs/rates.md; }; \
+	exit $$code
 
 .PHONY: engines
 engines: $(UV) ## Prove every engine in every mode and write docs/compatibility.md; ENGINES_ARGS=NAME for one

@@ -42,7 +42,12 @@ IN_FLIGHT = (1, 4, 16)
 _CELL_BYTES = 256 * _MIB
 _NO_MODEL = "model.id=none"
 """No engine runs, so none reads it."""
-_ROOM = {"mooncake": ("mooncake.store.segmentSize=4Gi", "mooncake.localBuffer=2Gi")}
+_ROOM = {
+    "redis": ("redis.maxmemory=3Gi",),
+    "valkey": ("valkey.maxmemory=3Gi",),
+    "redis-sentinel": ("redisSentinel.maxmemory=3Gi",),
+    "mooncake": ("mooncake.store.segmentSize=4Gi", "mooncake.localBuffer=2Gi"),
+}
 """By backend type, what goes below `remoteBackend`, so that the largest cell fits."""
 
 
@@ -104,12 +109,16 @@ class Way:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """The values that select it, with room for the largest cell."""
+        """The values that select it."""
         section = f"remoteBackend.{_SECTIONS.get(self.backend, self.backend)}"
         client = (f"{section}.client={self.client}",) if self.client else ()
-        room = [f"remoteBackend.{setting}" for setting in _ROOM.get(self.backend, ())]
         general = (f"lmcache.mode={self.mode}", f"remoteBackend.type={self.backend}", "remoteBackend.waitSeconds=0")
-        return (*general, *client, *room)
+        return (*general, *client)
+
+    @property
+    def room(self) -> tuple[str, ...]:
+        """Values with which the largest cell fits, unless the user says otherwise."""
+        return tuple(f"remoteBackend.{setting}" for setting in _ROOM.get(self.backend, ()))
 
     def __str__(self) -> str:
         """Its names, for the screen and for a folder."""
@@ -161,7 +170,7 @@ def run(options: Options, *, console: Console) -> bool:
                     options.engine,
                     console,
                     values_files=options.values_files,
-                    settings=(*options.settings, *way.settings),
+                    settings=(*way.room, *options.settings, *way.settings),
                 )
             )
             for way in chosen(options.backends, options.modes)
@@ -233,7 +242,8 @@ def _arm(target: LocalTarget, way: Way, plan: Plan) -> Arm:
             backend.start()
         cells += bare_cells(plan)
         cells += benchmark_cells(target, plan)
-        cells += client_cells(target, plan)
+        for cell in client_cells(target, plan):
+            cells.append(cell)
     except HarnessError as error:
         return Arm(way.backend, way.mode, way.client, cells, problem=str(error))
     return Arm(way.backend, way.mode, way.client, cells)

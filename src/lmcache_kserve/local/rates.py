@@ -23,8 +23,10 @@ _BENCHMARKS = {"valkey": ("valkey-benchmark", "redis-benchmark"), "": ("redis-be
 _BENCHMARK_OPERATIONS = {"SET": "put", "GET": "get"}
 
 
-def client_cells(target: LocalTarget, plan: Plan) -> list[Cell]:
-    """Move chunks through the client that the release's configuration selects; the backend must run.
+def client_cells(target: LocalTarget, plan: Plan) -> Iterator[Cell]:
+    """Move chunks through the client that the release's configuration selects, one size after the other.
+
+    The backend must run.
 
     Raises:
         HarnessError: the client cannot store or load a chunk.
@@ -37,12 +39,10 @@ def client_cells(target: LocalTarget, plan: Plan) -> list[Cell]:
     environment = {"LMCACHE_MAX_LOCAL_CPU_SIZE": _MEMORY_GB}
     if replica.server:
         environment["PYTHONPATH"] = _folder_of_scripts(pod.invocation(container).arguments)
-    cells: list[Cell] = []
     for chunk_bytes in plan.chunk_bytes:
         argument = plan.argument(chunk_bytes=chunk_bytes, adapter=adapter, pids=backend.pids if backend else [])
         program = ["python3", str(_PROGRAMS / "client.py"), argument]
-        cells += rate.cells(pod.run_in_place_of(container, program, environment=environment, timeout=_TIMEOUT_S))
-    return cells
+        yield from rate.cells(pod.run_in_place_of(container, program, environment=environment, timeout=_TIMEOUT_S))
 
 
 def bare_cells(plan: Plan) -> list[Cell]:

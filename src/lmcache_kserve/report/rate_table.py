@@ -1,5 +1,6 @@
 """How fast each remote backend takes chunks and gives them back: the table of `compare --backend-only`."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from lmcache_kserve.lmcache.rate import Cell
 SCHEMA = "lmcache-kserve/rates/v1"
 
 _MIB = 2**20
+_EXCEPTION = re.compile(r"[A-Z]\w*Error: \S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,14 @@ def _table(arms: Sequence[Arm], chunk_bytes: int) -> str:
 
 
 def _rows(arm: Arm, chunk_bytes: int) -> Iterator[str]:
-    if arm.problem:
+    measured = sorted({cell.in_flight for cell in arm.cells if (cell.how, cell.chunk_bytes) == ("client", chunk_bytes)})
+    if arm.problem and not measured:
         lines = arm.problem.replace("|", "\\|").splitlines()
-        reason = ": ".join(dict.fromkeys((lines[0], lines[-1])))
+        raised = [line for line in lines[1:] if _EXCEPTION.match(line)]
+        reason = ": ".join(dict.fromkeys((lines[0], *raised[-1:])))
         yield f"| {arm.backend} | {arm.mode} | {arm.client} | | {reason} | | | | | |"
         return
-    for in_flight in sorted({cell.in_flight for cell in arm.cells if cell.how == "client"}):
+    for in_flight in measured:
         moved = {name: arm.rate("client", name, chunk_bytes, in_flight) for name in ("put", "get")}
         sockets = {name: arm.rate("socket", name, chunk_bytes, in_flight) for name in moved}
         bench = [arm.rate("benchmark", name, chunk_bytes, in_flight) for name in moved]

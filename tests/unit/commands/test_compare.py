@@ -1,5 +1,7 @@
 """`lmcache-kserve compare`: what it measures, and what it refuses before anything starts."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,27 @@ def test_without_names_every_backend_is_measured_in_every_mode_that_has_a_client
     assert Way("redis", "in-process", "direct") in ways
     assert Way("mooncake", "in-process", "") in ways
     assert "multiprocess" not in {way.mode for way in ways if way.backend == "mooncake"}
+
+
+def test_a_cache_is_large_enough_for_a_cell_unless_the_user_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, ...]] = []
+
+    @contextmanager
+    def prepared(*_: object, settings: tuple[str, ...], **__: object) -> Iterator[None]:
+        given.append(settings)
+        yield
+
+    monkeypatch.setattr(compare, "prepared", prepared)
+    monkeypatch.setattr(compare, "ensure_engine", lambda *_: pytest.exit("far enough"))
+    small = "remoteBackend.redis.maxmemory=16Mi"
+    words = ["--backend-only", "--backend", "redis", "--mode", "in-process", "--set", small, "--out", str(tmp_path)]
+    with pytest.raises(pytest.exit.Exception):
+        CliRunner().invoke(app, ["compare", *words], catch_exceptions=False)
+    room = "remoteBackend.redis.maxmemory=3Gi"
+    assert all(settings.index(room) < settings.index(small) for settings in given)
+    assert given
 
 
 def test_a_way_is_selected_below_the_values_of_its_backend() -> None:

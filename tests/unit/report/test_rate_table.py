@@ -1,5 +1,7 @@
 """The table of how fast backends move chunks."""
 
+from dataclasses import replace
+
 from lmcache_kserve.lmcache.rate import Cell
 from lmcache_kserve.report.rate_table import Arm, document, markdown
 
@@ -48,10 +50,19 @@ def test_a_server_without_a_benchmark_leaves_its_column_empty() -> None:
 
 def test_a_client_that_lost_a_chunk_is_a_row_with_the_reason_and_no_pass() -> None:
     measured = [one for one in CELLS if one.how != "client"]
-    arm = Arm("redis", "in-process", "direct", measured, problem="it failed\ntrace\nLookupError: a | b")
+    arm = Arm("redis", "in-process", "direct", measured, problem="it failed\ntrace\nLookupError: a | b\nlater")
     assert "| redis | in-process | direct | | it failed: LookupError: a \\| b | | | | | |" in page(arm)
     assert "trace" not in page(arm)
     assert document([arm], command="", versions={})["passed"] is False
+
+
+def test_what_was_measured_before_a_problem_stays() -> None:
+    large = replace(CELLS[1], chunk_bytes=32 * MIB)
+    written = page(Arm("redis", "in-process", "direct", [*CELLS, large], problem="no answer"))
+    small, _, rest = written.partition("## Chunks of 32 MiB")
+    assert "| redis | in-process | direct | 4 | 0.50" in small
+    assert "no answer" not in small
+    assert "| redis | in-process | direct | | no answer |" in rest
 
 
 def test_the_document_has_every_cell_with_its_rate() -> None:

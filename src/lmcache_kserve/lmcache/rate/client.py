@@ -46,7 +46,7 @@ TOKENS = 256
 ELEMENT_BYTES = 2
 """bfloat16."""
 LEAST_ROUNDS = 2
-PATIENCE_S = 120.0
+PATIENCE_S = 30.0
 MODEL = "rate"
 T = TypeVar("T")
 
@@ -117,14 +117,12 @@ class Multiprocess:
 
         self._adapter = create_l2_adapter(mp_server.configuration(adapter))
         self._memory, self._metadata = memory, metadata
-        self._store, self._load = select.poll(), select.poll()
-        self._store.register(self._adapter.get_store_event_fd(), select.POLLIN)
-        self._load.register(self._adapter.get_load_event_fd(), select.POLLIN)
+        self._stored, self._loaded = self._adapter.get_store_event_fd(), self._adapter.get_load_event_fd()
 
     def put(self, numbers: Sequence[int], chunks: Sequence[MemoryObj]) -> None:
         """Store chunks and return when the adapter says that they are stored."""
         task = self._adapter.submit_store_task([self._key(number) for number in numbers], list(chunks))
-        results = _awaited(self._store, lambda: self._adapter.pop_completed_store_tasks().get(task))
+        results = _awaited(self._stored, lambda: self._adapter.pop_completed_store_tasks().get(task))
         if not results.is_successful():
             raise ConnectionError("the adapter could not store the chunks")
 
@@ -133,7 +131,7 @@ class Multiprocess:
         keys = [self._key(number) for number in numbers]
         chunks = [allocated(self._memory, self._metadata) for _ in keys]
         task = self._adapter.submit_load_task(keys, chunks)
-        found = _awaited(self._load, lambda: self._adapter.query_load_result(task))
+        found = _awaited(self._loaded, lambda: self._adapter.query_load_result(task))
         return [chunk if found.test(place) else None for place, chunk in enumerate(chunks)]
 
     def free(self, chunks: Sequence[MemoryObj]) -> None:
@@ -148,12 +146,17 @@ class Multiprocess:
         return ObjectKey(chunk_hash=number.to_bytes(32, "big"), model_name=MODEL, kv_rank=0)
 
 
-def _awaited(events: select.poll, ask: Callable[[], T | None]) -> T:
-    """What `ask` answers once it answers; the poll object says when to ask again."""
+def _awaited(events: int, ask: Callable[[], T | None]) -> T:
+    """What `ask` answers once it answers; the file descriptor of events says when to ask again."""
+    poll = select.poll()
+    poll.register(events, select.POLLIN)
     deadline = time.monotonic() + PATIENCE_S
     while (answer := ask()) is None:
-        if not events.poll(1000 * max(0.0, deadline - time.monotonic())):
+        left = deadline - time.monotonic()
+        if left <= 0:
             raise TimeoutError(f"the adapter did not answer within {PATIENCE_S:.0f} s")
+        if poll.poll(1000 * left):
+            os.eventfd_read(events)
     return answer
 
 
