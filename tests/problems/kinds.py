@@ -161,4 +161,6 @@ AUTHORITIES = labelled(
     },
 )
 
-KINDS = SERVER | WORDS | EXPOSED | DIRECTIVES | AUTHORITIES
+OBJECTS = {"a name where an object belongs": problem("extraObjects[0]", extraObjects=["chat-templates"])}
+
+KINDS = OBJECTS | SERVER | WORDS | EXPOSED | DIRECTIVES | AUTHORITIES

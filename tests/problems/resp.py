@@ -21,6 +21,14 @@ SERVER = {
             lmcache={"config": {"enable_scheduler_bypass_lookup": True}},
             remoteBackend={"type": kind, kind: {"client": "direct"}},
         ),
+        "the client direct with an LMCache that cannot host it": Problem(
+            named=(f"remoteBackend.{kind}.client", "redis-py"),
+            values={
+                "runtime": {"image": {"repository": "a/b", "tag": "1"}},
+                "lmcache": {"version": "0.4.6"},
+                **remote_backend(kind, client="direct"),
+            },
+        ),
         "an endpoint although it is deployed": backend(
             kind, "external.endpoint", "deploy", external={"endpoint": "a:6379"}
         ),

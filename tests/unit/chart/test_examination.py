@@ -162,11 +162,11 @@ def test_text_that_is_no_object_is_a_finding(check: Check) -> None:
 
 
 def test_an_object_of_an_operator_is_listed_and_not_judged_by_a_schema(chart: Path, check: Check) -> None:
-    monitor = "apiVersion: monitoring.coreos.com/v1\nkind: PodMonitor\nmetadata: {name: a}\n"
+    monitor = "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nmetadata: {name: a}\n"
     (chart / "templates" / "monitor.yaml").write_text(monitor, encoding="utf-8")
     examination = check()
     assert examination.passed
-    assert examination.without_schema == ("PodMonitor/a",)
+    assert examination.without_schema == ("ServiceMonitor/a",)
 
 
 def test_a_kind_that_kubernetes_dropped_is_a_finding(chart: Path, check: Check) -> None:

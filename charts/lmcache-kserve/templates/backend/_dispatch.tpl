@@ -10,7 +10,7 @@ Every such template takes the root context. The questions:
                      such as "15000-15999"
   credentials        "true" when the connection needs a password, which makes the launcher wrap the server
   config             YAML dict, the backend's part of LMCache's configuration (remote_url only when there are no credentials)
-  module             file without .py of LMCache's connector that the chart brings for the backend
+  module             files without .py of LMCache's connector that the chart brings for the backend, separated by spaces
   env                YAML list of environment variables of the predictor in mode in-process
   volumes            YAML list of volumes of the pod that reaches the backend
   volumeMounts       YAML list of their mounts in the container that reaches the backend

@@ -55,7 +55,7 @@ unproven.py: |
 unproven.yaml: |
   {{- .Files.Get "files/unproven.yaml" | nindent 2 }}
 {{- end }}
-{{- with include "lmcache-kserve.lmcache.backendModule" . }}
+{{- range include "lmcache-kserve.lmcache.backendModule" . | splitList " " | compact }}
 {{ . }}.py: |
   {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}

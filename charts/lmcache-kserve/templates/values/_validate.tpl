@@ -24,7 +24,6 @@ enabled: false reached the chart, so no parent chart decides by it; add `conditi
 {{- $read := fromYaml . }}
 {{- if and $read (not (and (hasKey $read "apiVersion") (hasKey $read "kind"))) }}
 extraObjects[{{ $index }}]: is no object; each one needs apiVersion, kind and metadata, as YAML or as text of that YAML
-{{- with $read.Error }} ({{ . | toString | replace "\n" " " }}){{ end }}
 {{- end }}
 {{- end }}
 {{- end }}

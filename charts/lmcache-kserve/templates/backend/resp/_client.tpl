@@ -67,7 +67,7 @@ has been idle for a second, and repeats a command after a timeout.
 {{- end }}
 
 {{- define "lmcache-kserve.backend.resp.module" -}}
-{{- if include "lmcache-kserve.backend.resp.direct" . }}direct_redis{{ end -}}
+{{- if include "lmcache-kserve.backend.resp.direct" . }}direct_redis redis_connections{{ end -}}
 {{- end }}
 
 {{/*
@@ -81,7 +81,7 @@ password.
 remote_storage_plugins:
   - direct
 extra_config:
-  remote_storage_plugin.direct.module_path: {{ include "lmcache-kserve.backend.resp.module" . }}
+  remote_storage_plugin.direct.module_path: direct_redis
   remote_storage_plugin.direct.class_name: DirectRedisConnector
   direct_redis_url: {{ include "lmcache-kserve.backend.resp.address" . | quote }}
   direct_redis_connections: {{ int $values.connections }}
