@@ -17,7 +17,7 @@ from lmcache_kserve.waiting import wait_for
 
 TOKEN_BYTES, CHUNK_BYTES = 64, 64 * 256
 METADATA_BYTES = 80
-PASSWORD = "correct horse"  # noqa: S105 - of a server of this test
+PASSWORD = "correct horse"  # noqa: S105 - of a server that the tests start
 SUFFIX = "@direct1"
 
 
@@ -123,7 +123,7 @@ def key(text: str) -> SimpleNamespace:
 
 
 def chunk(seed: int, size: int = CHUNK_BYTES) -> Chunk:
-    data = bytearray(random.Random(seed).randbytes(size))  # noqa: S311 - bytes to store
+    data = bytearray(random.Random(seed).randbytes(size))  # noqa: S311 - it makes bytes to store, and no secret
     return Chunk(data, description=([size], ["bfloat16"], "KV_2LTD"))
 
 

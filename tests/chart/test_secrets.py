@@ -77,7 +77,7 @@ def test_a_generated_password_says_so_where_no_notes_are_shown(render: Render, b
         return found
 
     assert f"set remoteBackend.{values_key(backend)}.auth.existingSecret" in annotations()["lmcache-kserve/password"]
-    assert "lmcache-kserve/password" not in annotations(password="given")  # noqa: S106 - of this test
+    assert "lmcache-kserve/password" not in annotations(password="given")  # noqa: S106 - rendered here, and used nowhere
 
 
 @RESP

@@ -1,11 +1,12 @@
 """Mooncake, InfiniStore, S3, custom backends, the clients glide and direct: what the predictor and servers are told."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from rendering import PASSWORD, Render, environment, lmcache_file, pod, remote_backend
+from rendering import CHART, PASSWORD, Render, environment, lmcache_file, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifest, Manifests
@@ -316,6 +317,10 @@ class TestDirect:
         module = settings[f"remote_storage_plugin.{plugin}.module_path"]
         scripts = next(one["data"] for one in manifests.of_kind("ConfigMap") if f"{module}.py" in one["data"])
         assert f"class {settings[f'remote_storage_plugin.{plugin}.class_name']}(" in scripts[f"{module}.py"]
+        beside = {file.stem for file in (CHART / "files").glob("*.py")}
+        imported = {name for name in beside if re.search(rf"(?m)^from {name} import ", scripts[f"{module}.py"])}
+        assert imported
+        assert {f"{name}.py" for name in imported} <= scripts.keys()
         assert "remote_url" not in lmcache_file(manifests)
         usual = environment(pod(render(remote_backend(kind))).container)["REMOTE_BACKEND_URL"]
         assert settings["direct_redis_url"] == usual.partition("?")[0]

@@ -170,7 +170,7 @@ class DirectRedisConnector(RemoteConnector):
             raise
         return batch.chunks
 
-    async def batched_get_non_blocking(self, lookup_id: str, keys: Sequence[CacheEngineKey]) -> list[MemoryObj]:  # noqa: ARG002 - LMCache's own connectors ignore it too
+    async def batched_get_non_blocking(self, lookup_id: str, keys: Sequence[CacheEngineKey]) -> list[MemoryObj]:  # noqa: ARG002 - LMCache passes the id of the lookup, and a load needs the keys alone
         """Load the chunks before the first that is missing."""
         chunks = await self.batched_get(keys)
         end = chunks.index(None) if None in chunks else len(chunks)

@@ -14,14 +14,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from lmcache.v1.memory_management import MemoryObj
 
+T = TypeVar("T")
 BUFFER_BYTES = 16384
 PIECE_BYTES = 1 << 18
 """Bytes that are checked at once: a processor's cache still holds what it has just received."""
@@ -212,11 +214,11 @@ class Connections:
         self._idle: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="direct-redis")
 
-    def submit(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - a future of whatever the work returns
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
         """Do work in a thread that has a connection; a second time where an old connection turned out to be lost."""
         return self._pool.submit(self._run, work)
 
-    def _run(self, work: Callable[[Connection], Any]) -> Any:  # noqa: ANN401 - as above
+    def _run(self, work: Callable[[Connection], T]) -> T:
         self._server.expect()
         if connection := self._idle_one():
             try:
@@ -238,7 +240,7 @@ class Connections:
                 connection.close()
         return None
 
-    def _tried(self, work: Callable[[Connection], Any], connection: Connection) -> Any:  # noqa: ANN401 - as above
+    def _tried(self, work: Callable[[Connection], T], connection: Connection) -> T:
         try:
             result = work(connection)
         except BaseException as error:

@@ -88,7 +88,7 @@ def test_a_changed_chunk_is_never_used_and_is_deleted(
     connect: Callable[..., Any], server: Server, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     connector = connect()
-    dice = random.Random(change)  # noqa: S311 - which byte changes
+    dice = random.Random(change)  # noqa: S311 - it chooses the bytes to change, and no secret
     first, other = (one.to_string() + SUFFIX for one in KEYS[:2])
     for _ in range(150):
         stored(connector)

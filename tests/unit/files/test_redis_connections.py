@@ -81,7 +81,7 @@ def test_databases_keep_chunks_apart(connect: Callable[..., Any]) -> None:
 
 def test_a_user_with_a_name_logs_in(connect: Callable[..., Any], server: Server) -> None:
     server.client.acl_setuser("cache", enabled=True, passwords=["+another"], keys=["*"], commands=["+@all"])
-    stored(connect(direct_redis_username="cache", direct_redis_password="another\n"))  # noqa: S106 - of this test
+    stored(connect(direct_redis_username="cache", direct_redis_password="another\n"))  # noqa: S106 - of the server that this test starts
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ class InProcess:
             chunk.ref_count_down()
 
     def _key(self, number: int) -> CacheEngineKey:
-        from lmcache.utils import CacheEngineKey  # noqa: PLC0415 - as above
+        from lmcache.utils import CacheEngineKey  # noqa: PLC0415 - only mode in-process has keys of this kind
 
         return CacheEngineKey(MODEL, 1, 0, number, self._metadata.kv_dtype)
 
@@ -141,7 +141,7 @@ class Multiprocess:
 
     @staticmethod
     def _key(number: int) -> ObjectKey:
-        from lmcache.v1.distributed.api import ObjectKey  # noqa: PLC0415 - as above
+        from lmcache.v1.distributed.api import ObjectKey  # noqa: PLC0415 - LMCache before 0.5.0, which has no mode multiprocess, lacks the module
 
         return ObjectKey(chunk_hash=number.to_bytes(32, "big"), model_name=MODEL, kv_rank=0)
 
