@@ -89,10 +89,11 @@ image: ## Build the CPU image $(IMAGE), and $(IMAGE)-tiny with the test model; t
 	images/vllm-cpu/smoke $(IMAGE)-tiny
 
 .PHONY: lint
-lint: $(UV) ## Formatting, lint and types
+lint: $(UV) ## Formatting, lint, types, and that the tests which `make test` leaves out can be collected
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
+	$(RUN) pytest --collect-only -qq tests/cluster tests/engines tests/local tests/values
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows

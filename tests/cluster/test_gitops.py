@@ -1,31 +1,25 @@
 """Every file of ci/, applied as Argo CD applies it: nothing differs once KServe's webhooks have had their say."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from kube import Installed, Kubectl
 from rendering import CHART
 
-from lmcache_kserve.chart import helm_binary
+from lmcache_kserve.chart.helm import Helm
 from lmcache_kserve.waiting import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.functional, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.functional, pytest.mark.long, pytest.mark.every_helm]
 
 FILES = sorted((CHART / "ci").glob("*-values.yaml"))
 ARGO_CD = "argocd-controller"
 APPLY = ("--server-side", "--force-conflicts", f"--field-manager={ARGO_CD}", "--filename=-")
 
 
-@pytest.fixture(params=sorted(helm_binary.PINNED_HELM), ids=lambda major: f"helm{major}")
-def helm(request: pytest.FixtureRequest) -> Path:
-    return helm_binary.pinned_helm(request.param)
-
-
 @pytest.fixture(params=FILES, ids=lambda file: file.name.removesuffix("-values.yaml"))
-def applied(request: pytest.FixtureRequest, namespace: Kubectl, helm: Path) -> Iterator[str]:
+def applied(request: pytest.FixtureRequest, namespace: Kubectl, helm: Helm) -> Iterator[str]:
     """What a file renders, applied; its pods may never run, which no difference depends on."""
-    rendered = Installed(helm, namespace, "sync", files=(request.param,)).template()
+    rendered = Installed(helm.binary, namespace, "sync", files=(request.param,)).template()
     namespace.run("apply", *APPLY, stdin=rendered)
     yield rendered
     namespace.run("delete", "--wait=true", "--ignore-not-found", "--filename=-", stdin=rendered)
