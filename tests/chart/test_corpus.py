@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 from rendering import CHART, REPOSITORY, Render
@@ -109,7 +109,7 @@ def options(found: Mapping[str, Any]) -> dict[str, Any]:
 
 @SITUATIONS
 def test_a_situation_is_written_as_the_others(file: Path) -> None:
-    jsonschema.Draft202012Validator(SCHEMA).validate(situation(file))
+    jsonschema_rs.Draft202012Validator(SCHEMA).validate(situation(file))
 
 
 @SITUATIONS

@@ -15,7 +15,7 @@ HOSTS = {
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
     "checked_mp_connector.py": {"lmcache", "unproven", "vllm"},
     "checked_mooncake.py": {"lmcache"},
-    "direct_redis.py": {"google_crc32c", "lmcache", "redis_connections"},
+    "direct_redis.py": {"awscrt", "lmcache", "redis_connections"},
     "redis_connections.py": {"lmcache"},
     "unproven.py": {"packaging", "torch", "vllm", "yaml"},
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 from loading import module_at
@@ -141,7 +141,7 @@ def test_the_definitions_of_kubernetes_admit_null_for_what_is_not_required() -> 
         if name.startswith("kubernetes.")
         for field, content in definition.get("properties", {}).items()
         if field not in definition.get("required", ())
-        if not jsonschema.Draft7Validator({"definitions": definitions, "allOf": [content]}).is_valid(None)
+        if not jsonschema_rs.Draft7Validator({"definitions": definitions, "allOf": [content]}).is_valid(None)
     ]
     assert len(definitions) > 50
     assert refused == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import yaml
 from rendering import CHART, REPOSITORY, Render
@@ -50,7 +50,7 @@ def test_there_are_examples_of_each_tool() -> None:
 
 @pytest.mark.parametrize("item", objects())
 def test_every_field_is_one_that_the_tool_knows(item: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator(SCHEMAS[item["kind"]]).validate(item)
+    jsonschema_rs.Draft202012Validator(SCHEMAS[item["kind"]]).validate(item)
 
 
 @pytest.mark.parametrize("item", objects())

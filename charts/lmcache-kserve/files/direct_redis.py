@@ -40,12 +40,9 @@ from lmcache.v1.storage_backend.connector.base_connector import RemoteConnector
 from redis_connections import Batch, Connection, Connections, Server, ServerError, command, pieces
 
 try:
-    import google_crc32c
+    from awscrt.checksums import crc32c  # LMCache needs the package for S3
 except ImportError:
     crc32c = None
-else:
-    # Without its extension the package computes 5 MB a second.
-    crc32c = google_crc32c.extend if google_crc32c.implementation == "c" else None
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +78,7 @@ def checksum_kind() -> int:
 def checksum(kind: int, piece: bytes | memoryview, value: int = 0) -> int:
     """Continue a checksum of a kind that this image has."""
     if kind == CRC32C:
-        return int(crc32c(value, bytes(piece)))  # its extension takes nothing else
+        return int(crc32c(piece, value))
     return zlib.crc32(piece, value)
 
 

@@ -52,21 +52,52 @@ class ManifestError(HarnessError):
 
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """Refuses what Kubernetes refuses and PyYAML lets pass: a key given twice in one mapping."""
+    """Reads YAML as Kubernetes does, into what JSON can say, and refuses a key that one mapping has twice.
+
+    Source: sigs.k8s.io/yaml 1.4, `convertToJSONableObject`.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 (PyYAML's signature)
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
             if key_node.tag == _MERGE_TAG:  # what it merges in may be overridden
                 continue
-            key = self.construct_object(key_node, deep=True)
+            key = self._key(key_node)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             seen.add(key)
+        self.flatten_mapping(node)
+        node.value = [(yaml.ScalarNode(_TEXT_TAG, self._key(key_node)), value) for key_node, value in node.value]
         return super().construct_mapping(node, deep)
+
+    def _key(self, node: yaml.Node) -> str:
+        """A key as text: Kubernetes has no others."""
+        key = self.construct_object(node, deep=True)
+        if isinstance(key, bool):
+            return str(key).lower()
+        if isinstance(key, str | int | float):
+            return str(node.value)
+        raise yaml.constructor.ConstructorError(None, None, f"{key!r} cannot be a key", node.start_mark)
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """A scalar as it is written."""
+        return str(self.construct_scalar(node))
+
+    def construct_plain(self, node: yaml.MappingNode | yaml.SequenceNode) -> dict[Any, Any] | list[Any]:
+        """A mapping or a sequence, whatever its tag makes of it."""
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_mapping(node, deep=True)
+        return self.construct_sequence(node, deep=True)
+
+
+for _tag in ("timestamp", "binary"):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _StrictLoader.construct_text)
+for _tag in ("set", "omap", "pairs"):
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _StrictLoader.construct_plain)
 
 
 def load_strict(text: str) -> list[Any]:

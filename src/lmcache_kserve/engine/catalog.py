@@ -12,8 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import jsonschema
 import yaml
+from jsonschema_rs import Draft7Validator
 
 from lmcache_kserve import resources
 from lmcache_kserve.errors import HarnessError
@@ -157,9 +157,8 @@ def _read(file: Path, schema: dict[str, Any]) -> dict[str, Any]:
         document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise HarnessError(f"{file} is not YAML: {error}") from None
-    problem = jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(document))
-    if problem is not None:
-        raise _error(file, ".".join(map(str, problem.absolute_path)) or "the file", problem.message)
+    for problem in Draft7Validator(schema).iter_errors(document):
+        raise _error(file, ".".join(map(str, problem.instance_path)) or "the file", problem.message)
     return document
 
 

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from jsonschema_rs import Draft202012Validator
 
 from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
 from lmcache_kserve.verdict import CHECKS, Check, Result, not_applicable
@@ -146,11 +146,11 @@ def dump_json(report: Report) -> str:
     """The report as JSON text.
 
     Raises:
-        jsonschema.ValidationError: the document breaks its own schema; that is a fault of this program.
+        jsonschema_rs.ValidationError: the document breaks its own schema; that is a fault of this program.
     """
     content = document(report)
     schema = json.loads(resources.files(__package__).joinpath("report.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(content)
+    Draft202012Validator(schema).validate(content)
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 

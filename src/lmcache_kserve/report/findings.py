@@ -5,7 +5,7 @@ from importlib import resources
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import jsonschema
+from jsonschema_rs import Draft202012Validator
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -42,11 +42,11 @@ def dump_json(examination: Examination) -> str:
     """The examination as JSON text.
 
     Raises:
-        jsonschema.ValidationError: the document breaks its own schema, which is an error of this program.
+        jsonschema_rs.ValidationError: the document breaks its own schema, which is an error of this program.
     """
     content = _document(examination)
     schema = json.loads(resources.files(__package__).joinpath("findings.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(content)
+    Draft202012Validator(schema).validate(content)
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from lmcache_kserve.chart.manifests import POD_SPEC_PATHS, ManifestError, Manifests, describe, dotted, load_strict
@@ -18,6 +20,27 @@ metadata: {name: redis, labels: {app.kubernetes.io/component: remote-backend}}
 def test_a_key_given_twice_in_one_mapping_is_refused() -> None:
     with pytest.raises(ManifestError, match="duplicate key 'name'"):
         load_strict("metadata: {name: a, name: b}")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("{1: a, 1.50: b, true: c}", {"1": "a", "1.50": "b", "true": "c"}),
+        ("a: &a {1: x}\nb: {<<: *a}", {"a": {"1": "x"}, "b": {"1": "x"}}),
+        ("on: 2026-11-29", {"true": "2026-11-29"}),
+        ("a: !!set {x, y}", {"a": {"x": None, "y": None}}),
+        ("a: !!omap [x: 1]", {"a": [{"x": 1}]}),
+        ("a: !!binary eA==", {"a": "eA=="}),
+    ],
+)
+def test_yaml_is_read_into_what_json_can_say(text: str, read: dict[str, Any]) -> None:
+    assert load_strict(text) == [read]
+
+
+@pytest.mark.parametrize("text", ["{1: a, '1': b}", "{null: a}", "{[a]: b}"])
+def test_keys_that_kubernetes_cannot_tell_apart_or_has_not_are_refused(text: str) -> None:
+    with pytest.raises(ManifestError):
+        load_strict(text)
 
 
 def test_a_key_given_twice_below_a_merge_key_is_refused() -> None:

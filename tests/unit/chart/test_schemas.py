@@ -68,19 +68,19 @@ def test_a_correct_deployment_fits_every_kubernetes_version(kubernetes: str) -> 
     ("predictor", "problem"),
     [
         ({"minReplica": 2}, "spec.predictor: Additional properties are not allowed ('minReplica' was unexpected)"),
-        ({"minReplicas": "2"}, "spec.predictor.minReplicas: '2' is not of type 'integer'"),
+        ({"minReplicas": "2"}, 'spec.predictor.minReplicas: "2" is not of type "integer"'),
         (
             {"model": {"modelFormat": {"name": "vLLM"}, "env": [{"name": "A", "value": 0}]}},
-            "spec.predictor.model.env[0].value: 0 is not of type 'string'",
+            'spec.predictor.model.env[0].value: 0 is not of type "string"',
         ),
         (
             {"model": {"modelFormat": {"name": "vLLM"}, "env": [{"name": "A"}, {"name": "A"}]}},
-            "spec.predictor.model.env[1]: duplicate entry for name=A",
+            "spec.predictor.model.env: duplicate entry for name=A",
         ),
-        ({"volumes": [{"emptyDir": {}}]}, "spec.predictor.volumes[0]: 'name' is a required property"),
+        ({"volumes": [{"emptyDir": {}}]}, 'spec.predictor.volumes[0]: "name" is a required property'),
         (
             {"model": {"modelFormat": {"name": "vLLM"}, "resources": {"limits": {"memory": "many"}}}},
-            "spec.predictor.model.resources.limits.memory: 'many' does not match",
+            'spec.predictor.model.resources.limits.memory: "many" does not match',
         ),
     ],
 )
@@ -93,15 +93,15 @@ def test_what_kserves_api_would_refuse_or_drop_is_reported(predictor: dict[str, 
     ("container", "problem"),
     [
         ({"imagePolicy": "Always"}, "containers[0]: Additional properties are not allowed"),
-        ({"env": [{"name": "A", "value": True}]}, "containers[0].env[0].value: True is not of type"),
-        ({"env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}, "containers[0].env[2]: duplicate entry for name=A"),
+        ({"env": [{"name": "A", "value": True}]}, "containers[0].env[0].value: true is not of type"),
+        ({"env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}, "containers[0].env: duplicate entry for name=A"),
         (
             {"ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "TCP"}]},
-            "containers[0].ports[1]: duplicate entry for containerPort=1, protocol=TCP",
+            "containers[0].ports: duplicate entry for containerPort=1, protocol=TCP",
         ),
         (
             {"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/a"}]},
-            "containers[0].volumeMounts[1]: duplicate entry for mountPath=/a",
+            "containers[0].volumeMounts: duplicate entry for mountPath=/a",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def test_what_kubernetes_would_refuse_or_drop_is_reported(container: dict[str, A
 
 def test_a_runtime_is_judged_too() -> None:
     runtime = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "ServingRuntime", "metadata": {"name": "llm"}}
-    assert problems({**runtime, "spec": {}}) == ["ServingRuntime/llm spec: 'containers' is a required property"]
+    assert problems({**runtime, "spec": {}}) == ['ServingRuntime/llm spec: "containers" is a required property']
 
 
 def test_all_problems_of_all_objects_come_in_one_error() -> None:

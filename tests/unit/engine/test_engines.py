@@ -134,17 +134,17 @@ RUNS = {"expect": "runs", "evidence": "run: here"}
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"vllm": None}, r"engines\.one\.vllm: None is not of type 'string'"),
-        ({"lmcache": "0.4"}, r"engines\.one\.lmcache: '0\.4' does not match"),
+        ({"vllm": None}, r'engines\.one\.vllm: null is not of type "string"'),
+        ({"lmcache": "0.4"}, r'engines\.one\.lmcache: "0\.4" does not match'),
         ({"colour": "red"}, r"engines\.one: .*'colour' was unexpected"),
         ({"torch": "2.9.1"}, r"engines\.one\.torch: 2\.9\.1 is not a release below torch"),
         ({"installed_mb": 0}, r"engines\.one\.installed_mb: 0 is less than"),
-        ({"modes": {"in-process": RUNS}}, r"engines\.one\.modes: 'multiprocess' is a required property"),
+        ({"modes": {"in-process": RUNS}}, r'engines\.one\.modes: "multiprocess" is a required property'),
         (
             {"modes": {"in-process": RUNS, "multiprocess": RUNS | {"expect": "fails"}}},
-            r"engines\.one\.modes\.multiprocess: 'reason' is a required property",
+            r'engines\.one\.modes\.multiprocess: "reason" is a required property',
         ),
-        ({"sources": {"pair": "a", "torch": "b"}}, r"engines\.one\.sources: 'python' is a required property"),
+        ({"sources": {"pair": "a", "torch": "b"}}, r'engines\.one\.sources: "python" is a required property'),
         ({"images": ["a:1", "b:1"]}, r"engines\.one\.images: b:1 belongs to another engine as well"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 from xml.etree import ElementTree as ET
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from made_evidence import evidence, facts, pair, without_baseline
 from rich.console import Console
@@ -89,7 +89,7 @@ def test_a_document_that_breaks_the_schema_is_never_written() -> None:
     made = report()
     broken = replace(made, evidence=replace(made.evidence, seed=-1))
 
-    with pytest.raises(jsonschema.ValidationError):
+    with pytest.raises(jsonschema_rs.ValidationError):
         dump_json(broken)
 
 

@@ -4,14 +4,12 @@ import functools
 import gzip
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
-import jsonschema
-from jsonschema.protocols import Validator
-from referencing import Registry, Resource
+from jsonschema_rs import Draft202012Validator, Registry
 
 from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, describe, dotted
 from lmcache_kserve.errors import HarnessError
@@ -143,24 +141,22 @@ def _require(product: str, wanted: str, available: tuple[str, ...]) -> str:
     return version
 
 
-def _violations(validator: Validator, manifest: Manifest) -> Iterator[Violation]:
-    for error in sorted(validator.iter_errors(manifest), key=lambda error: [str(step) for step in error.absolute_path]):
+def _violations(validator: Draft202012Validator, manifest: Manifest) -> Iterator[Violation]:
+    for error in sorted(validator.iter_errors(manifest), key=lambda error: [str(step) for step in error.instance_path]):
         message = error.message
-        if manifest["kind"] == "Secret":  # the message repeats the value, and messages end up in logs
-            message = f"does not fit {error.validator}: {error.validator_value}"
         if len(message) > _LONGEST_MESSAGE:
             message = f"{message[:_LONGEST_MESSAGE]} ..."
-        yield Violation(describe(manifest), dotted(error.absolute_path), message)
+        yield Violation(describe(manifest), dotted(error.instance_path), message)
 
 
 @functools.cache
-def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Validator | None:
+def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Draft202012Validator | None:
     """A ready validator, or None for a kind that has no schema."""
     group, _, version = api_version.rpartition("/")
     if group == _KSERVE_GROUP:
-        return _kserve_validator(kind, version, kserve)
+        return _packed(_KSERVE[kserve] / f"{kind.lower()}-{version}.json.gz")
     if file := _operator_file(group, kind, version):
-        return _StrictValidator(json.loads(gzip.decompress(file.read_bytes())))
+        return _packed(file)
     # kubernetes-validate names its files by the first label of the group; groups of operators must not match by it.
     if _foreign(group):
         return None
@@ -172,43 +168,57 @@ def _operator_file(group: str, kind: str, version: str) -> Traversable | None:
     return file if group == _OPERATOR_GROUP and file.is_file() else None
 
 
-def _kserve_validator(kind: str, version: str, kserve: str) -> Validator | None:
-    file = _KSERVE[kserve] / f"{kind.lower()}-{version}.json.gz"
-    if not file.is_file():
-        return None
-    return _StrictValidator(json.loads(gzip.decompress(file.read_bytes())))
+def _packed(file: Traversable) -> Draft202012Validator | None:
+    """The validator of a schema that is stored here."""
+    return _strict(json.loads(gzip.decompress(file.read_bytes()))) if file.is_file() else None
 
 
-def _kubernetes_validator(kind: str, version: str, kubernetes: str) -> Validator | None:
+def _kubernetes_validator(kind: str, version: str, kubernetes: str) -> Draft202012Validator | None:
     file = _KUBERNETES[kubernetes] / f"{kind.lower()}-{version}.json"
     if not file.is_file():
         return None
-    return _StrictValidator(json.loads(file.read_text(encoding="utf-8")), registry=_definitions(kubernetes))
+    # The messages repeat values, and messages end up in logs.
+    mask = "the value" if kind == "Secret" else None
+    return _strict(json.loads(file.read_text(encoding="utf-8")), registry=_definitions(kubernetes), mask=mask)
 
 
 @functools.cache
-def _definitions(kubernetes: str) -> Registry[Any]:
-    """The types that the schemas of one Kubernetes version share; reading them is what makes validation slow."""
+def _definitions(kubernetes: str) -> Registry:
+    """The types that the schemas of one Kubernetes version share."""
     contents = json.loads((_KUBERNETES[kubernetes] / "_definitions.json").read_text(encoding="utf-8"))
-    registry: Registry[Any] = Registry().with_resource(contents["$id"], Resource.from_contents(contents))
-    return registry
+    return Registry([(contents["$id"], contents)])
 
 
-def _unique_list_map_keys(
-    _validator: Validator, keys: list[str], items: object, _schema: Mapping[str, Any]
-) -> Iterator[jsonschema.ValidationError]:
-    """Refuse a list that has the same key twice: server-side apply, Helm 4's default, does."""
-    seen: set[tuple[object, ...]] = set()
-    for index, item in enumerate(items if isinstance(items, list) else ()):
-        if not isinstance(item, dict):
-            continue
-        identity = tuple(item.get(key, _LIST_KEY_DEFAULTS.get(key)) for key in keys)
-        if identity in seen:
-            stated = ", ".join(f"{key}={value}" for key, value in zip(keys, identity, strict=True))
-            yield jsonschema.ValidationError(f"duplicate entry for {stated}", path=[index])
-        seen.add(identity)
+def _strict(
+    schema: dict[str, Any], *, registry: Registry | None = None, mask: str | None = None
+) -> Draft202012Validator:
+    keywords: dict[str, Any] = {"x-kubernetes-list-map-keys": _UniqueKeys}
+    return Draft202012Validator(schema, registry=registry, mask=mask, keywords=keywords)
 
 
-_StrictValidator: type[Validator] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # no stubs
-    jsonschema.Draft202012Validator, {"x-kubernetes-list-map-keys": _unique_list_map_keys}
-)
+class _UniqueKeys:
+    """Refuses a list that has the same key twice: server-side apply, Helm 4's default, does."""
+
+    def __init__(self, _schema: dict[str, Any], keys: list[str], _path: list[str | int]) -> None:
+        self._keys = keys
+
+    def validate(self, items: object) -> None:
+        """Raise the first problem.
+
+        Raises:
+            ValueError: the list has the same key twice.
+        """
+        for error in self.iter_errors(items):
+            raise error
+
+    def iter_errors(self, items: object) -> Iterator[ValueError]:
+        """Each entry whose key an earlier one has."""
+        seen: set[tuple[object, ...]] = set()
+        for item in items if isinstance(items, list) else ():
+            if not isinstance(item, dict):
+                continue
+            identity = tuple(item.get(key, _LIST_KEY_DEFAULTS.get(key)) for key in self._keys)
+            if identity in seen:
+                stated = ", ".join(f"{key}={value}" for key, value in zip(self._keys, identity, strict=True))
+                yield ValueError(f"duplicate entry for {stated}")
+            seen.add(identity)
