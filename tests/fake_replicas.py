@@ -1,5 +1,6 @@
 """A release whose replicas answer and count as vLLM does, some of them broken on purpose, and the time it lives in."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class Release:
     breaks_off: int = 0
     fails: int = 0
     always_finds: bool = False
+    computes_s: float = 0.0
+    loads_s: float = 0.0
     textless: bool = False
     key: str = ""
     model: str = "tiny"
@@ -96,7 +99,9 @@ class Replica:
             handler.stream(['data: {"error": {"message": "the engine is dead"}}', "data: [DONE]"])
         else:
             words = answer_words(prompt, body["max_tokens"])
-            if self._find(prompt) and release.wrong_when_warm:
+            found = self._find(prompt)
+            time.sleep(release.loads_s if found else release.computes_s)
+            if found and release.wrong_when_warm:
                 words = ["wrong", *words]
             handler.stream(frames("" if release.textless else " ".join(words), len(prompt)))
 

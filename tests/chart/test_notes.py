@@ -32,6 +32,15 @@ def test_notes_ask_the_dialects_route_for_the_served_model(notes: Notes, server:
     assert "llama" in text
 
 
+def test_notes_name_the_bandwidth_that_a_hit_needs_where_the_size_of_a_token_is_known(notes: Notes) -> None:
+    told = "hits need 0.13 GB/s to come as soon: an engine of 10,000 tokens a second gains above 1.3 GB/s."
+    assert told in notes({"model": {"kvBytesPerToken": 131072}})
+    assert "GB/s" not in notes({})
+    assert "GB/s" not in notes(
+        {"model": {"kvBytesPerToken": 131072}, "lmcache": {"enabled": False}, "remoteBackend": {"type": "none"}}
+    )
+
+
 @pytest.mark.parametrize("backend", ["redis", "valkey"])
 def test_notes_show_how_to_count_what_the_backend_holds(notes: Notes, backend: str) -> None:
     assert f"{backend}-cli dbsize" in notes(remote_backend(backend))

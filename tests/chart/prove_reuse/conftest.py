@@ -29,6 +29,11 @@ def replica() -> ModuleType:
     return loaded("replica")
 
 
+@pytest.fixture(scope="session")
+def measurement() -> ModuleType:
+    return loaded("measurement")
+
+
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     made = Cluster(Release())

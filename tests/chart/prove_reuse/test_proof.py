@@ -1,6 +1,7 @@
 """What `helm test` proves, and what it says of a release that does not share its cache."""
 
 import re
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,6 +27,40 @@ def test_a_healthy_release_passes_and_shows_the_times(cluster: Cluster, run: Run
     for first, second in ((a, b), (b, a)):
         assert re.search(rf"  {first}  cold  {cold}\n  {second}  warm  {warm}, cold/warm \d+\.\d\n", outcome.text)
     assert re.search(r"\nmedian TTFT: cold \d+\.\d{3} s, warm \d+\.\d{3} s, cold/warm \d+\.\d\n", outcome.text)
+
+
+SLOW_HIT = "\nWARNING: a hit loads slower than the same tokens compute."
+
+
+@pytest.mark.parametrize(("computes_s", "loads_s", "warns"), [(0.2, 0.1, False), (0.0, 0.1, True)])
+def test_a_hit_that_costs_more_than_it_saves_is_told(
+    cluster: Cluster, run: Run, computes_s: float, loads_s: float, *, warns: bool
+) -> None:
+    cluster.release.computes_s, cluster.release.loads_s = computes_s, loads_s
+    cluster.start("a", "b")
+    outcome = run(kv_bytes=131072)
+    assert outcome.code == 0, "a slow backend is no broken one"
+    assert re.search(
+        r"\na token that LMCache found took \d\.\d{3} ms, \d+\.\d\d GB/s; to compute one took \d\.\d{3} ms\n",
+        outcome.text,
+    )
+    assert (SLOW_HIT in outcome.text) is warns
+
+
+def test_the_cost_of_a_token_leaves_out_what_was_computed_and_what_vllm_had(
+    measurement: ModuleType, replica: ModuleType
+) -> None:
+    def one(ttft: float, *, lmcache: int, own: int = 0) -> Any:
+        return measurement.Pass(None, replica.Answer("", 1000, ttft), lmcache, own)
+
+    cold, warm = one(2.0, lmcache=0), one(0.6, lmcache=800)  # 2 ms to compute a token, 200 were computed again
+    assert measurement.costs([[cold, warm]], 100_000) == [
+        "a token that LMCache found took 0.250 ms, 0.40 GB/s; to compute one took 2.000 ms"
+    ]
+    assert measurement.costs([[cold, warm]], None) == [
+        "a token that LMCache found took 0.250 ms; to compute one took 2.000 ms"
+    ]
+    assert measurement.costs([[cold, one(0.1, lmcache=0, own=900)]], 100_000) == []
 
 
 def test_each_prompt_goes_to_one_replica_and_then_to_all_others(cluster: Cluster, run: Run) -> None:

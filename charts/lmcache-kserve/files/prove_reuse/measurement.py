@@ -112,3 +112,32 @@ def summary(passes: Sequence[Sequence[Pass]]) -> str:
     cold = statistics.median(first.answer.ttft for first, *_ in passes)
     warm = statistics.median(one.answer.ttft for _, *others in passes for one in others)
     return f"median TTFT: cold {cold:.3f} s, warm {warm:.3f} s, cold/warm {cold / warm:.1f}"
+
+
+def costs(passes: Sequence[Sequence[Pass]], kv_bytes: int | None) -> list[str]:
+    """What a token takes that LMCache finds and one that is computed, and a warning where finding takes longer.
+
+    Args:
+        passes: each prompt's cold pass, and its warm ones.
+        kv_bytes: size of a token in the KV cache, for the rate; None where nobody knows it.
+    """
+    computing, finding = [], []
+    for first, *others in passes:
+        a_token = first.answer.ttft / first.answer.prompt_tokens
+        computing.append(a_token)
+        # What vLLM had itself came at another speed.
+        for _, answer, lmcache, _ in (one for one in others if one.lmcache and not one.own):
+            finding.append((answer.ttft - (answer.prompt_tokens - lmcache) * a_token) / lmcache)
+    if not finding:
+        return []
+    computed, found = statistics.median(computing), max(statistics.median(finding), 0.0)
+    rate = f", {kv_bytes / found / 1e9:.2f} GB/s" if kv_bytes and found else ""
+    said = [
+        f"a token that LMCache found took {found * 1000:.3f} ms{rate}; to compute one took {computed * 1000:.3f} ms"
+    ]
+    if found > computed:
+        said.append(
+            "WARNING: a hit loads slower than the same tokens compute. A faster backend or network, or longer chunks "
+            "(lmcache.chunkSize), would help; until then LMCache costs time here"
+        )
+    return said

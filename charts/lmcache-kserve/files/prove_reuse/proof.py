@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import hints
 from clock import Deadline
-from measurement import Meter, must_be_computed, summary
+from measurement import Meter, costs, must_be_computed, summary
 from prompts import WORDS, fresh
 from replica import ANSWER_TOKENS
 from rollout import Rollout
@@ -114,7 +114,8 @@ class ReleaseTest:
             self._say(f"pair {turn + 1} of {self._settings.pairs}:")
             passes.append(self._attempt(partial(once, turn)))
             self._show(passes[-1])
-        self._say(summary(passes))
+        for said in (summary(passes), *costs(passes, self._settings.kv_bytes)):
+            self._say(said)
         return passes
 
     def _share(self, turn: int, pause: float) -> list[Pass]:

@@ -27,6 +27,7 @@ class Settings(NamedTuple):
         chunk_size: tokens in a chunk.
         chunks: length of the prompts, in chunks.
         context: the longest sequence in tokens, or None where the values do not say.
+        kv_bytes: size of a token in the KV cache, or None where the values do not say.
         pairs: how many prompts to measure.
         timeout: seconds for the whole test.
         service: namespace and name of the InferenceService, for messages.
@@ -47,6 +48,7 @@ class Settings(NamedTuple):
     chunk_size: int
     chunks: int
     context: int | None
+    kv_bytes: int | None
     pairs: int
     timeout: float
     service: str
@@ -69,6 +71,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     parser.add_argument("--chunk-size", required=True, type=int)
     parser.add_argument("--chunks", required=True, type=int)
     parser.add_argument("--context", type=int)
+    parser.add_argument("--kv-bytes", type=int)
     parser.add_argument("--pairs", required=True, type=int)
     parser.add_argument("--timeout", required=True, type=float, metavar="SECONDS")
     parser.add_argument("--service", required=True, metavar="NAMESPACE/NAME")

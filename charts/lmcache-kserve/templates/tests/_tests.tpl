@@ -50,6 +50,7 @@ own
 {{- if $scaling.enabled }}{{ $args = append $args "--or-more" }}{{ end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "endpoint") }}{{ $args = append $args (printf "--endpoint=%s" .) }}{{ end -}}
 {{- with .Values.model.maxModelLen }}{{ $args = append $args (printf "--context=%d" (int .)) }}{{ end -}}
+{{- with .Values.model.kvBytesPerToken }}{{ $args = append $args (printf "--kv-bytes=%d" (int .)) }}{{ end -}}
 {{- if eq "cachegen" (get $config "remote_serde" | toString) }}{{ $args = append $args "--lossy" }}{{ end -}}
 {{- toJson $args -}}
 {{- end }}
