@@ -59,6 +59,7 @@ def containers(rendered: list[Manifests]) -> Iterator[Any]:
         (contract.COMPONENT_LABEL, contract.PREDICTOR_COMPONENT),
         (contract.COMPONENT_LABEL, contract.BACKEND_COMPONENT),
         (contract.COMPONENT_LABEL, contract.CACHE_SERVER_COMPONENT),
+        (contract.COMPONENT_LABEL, contract.TEST_COMPONENT),
         *((contract.PART_LABEL, traits.entrance) for traits in TRAITS.values() if traits.entrance),
     ],
     ids="=".join,

@@ -16,6 +16,8 @@ PREDICTOR_COMPONENT = "predictor"
 BACKEND_COMPONENT = "remote-backend"
 CACHE_SERVER_COMPONENT = "cache-server"
 """The DaemonSet of LMCache servers in mode multiprocess."""
+TEST_COMPONENT = "test"
+"""What `helm test` runs, and what lets it reach the replicas."""
 
 PART_LABEL = "lmcache-kserve/part"
 """Label of the pods of a backend that has several workloads: which workload a pod belongs to."""
