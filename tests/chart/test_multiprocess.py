@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from problems.case import CPU_IMAGE
 from rendering import NEWEST, PASSWORD, Render, environment, option, pod, remote_backend
 
 from lmcache_kserve.chart import policies
@@ -56,6 +57,25 @@ def test_a_sidecar_that_starts_again_does_not_take_its_replica_out_of_service(re
     container = server(render(multiprocess()))
     assert "readinessProbe" not in container
     assert {"startupProbe", "livenessProbe"} <= container.keys()
+
+
+CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"server": "vllm", "image": CPU_IMAGE}}
+
+
+def test_an_engine_without_gpus_can_share_the_servers_memory(render: Render) -> None:
+    shared = render(multiprocess(CPU, l1={"shared": True, "sizeGB": "1.5"}))
+    assert "--shared-memory" in server(shared)["args"]
+    assert "shm" in [mount["name"] for mount in server(shared)["volumeMounts"]]
+    volumes = {volume["name"]: volume for volume in shared.one("ServingRuntime")["spec"]["volumes"]}
+    assert volumes["shm"]["emptyDir"]["sizeLimit"] == str(int(3.5 * 2**30))
+
+
+def test_nothing_is_shared_unless_asked(render: Render) -> None:
+    apart = render(multiprocess(CPU))
+    assert "--shared-memory" not in server(apart)["args"]
+    assert "shm" not in [mount["name"] for mount in server(apart)["volumeMounts"]]
+    volumes = {volume["name"]: volume for volume in apart.one("ServingRuntime")["spec"]["volumes"]}
+    assert volumes["shm"]["emptyDir"]["sizeLimit"] == "2Gi"
 
 
 @pytest.mark.parametrize("values", [multiprocess(), daemonset()], ids=["sidecar", "daemonset"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rendering import remote_backend
+from rendering import NEWEST, remote_backend
 
 from problems.case import CPU_IMAGE, KNATIVE, SECRET, Problem, problem
 
@@ -109,6 +109,10 @@ MULTIPROCESS = {
         ".isolatedIpc", "0.5.5", ".hostSharedMemory", ".transferMode", placement="daemonset"
     ),
     "an LMCache that evicts otherwise": multiprocess(".l1.evictionPolicy", "0.5.6", l1={"evictionPolicy": "ARC"}),
+    "memory shared between pods": multiprocess(
+        ".l1.shared", "sidecar", placement="daemonset", l1={"shared": True}, transferMode="engine_driven", values=NEWEST
+    ),
+    "memory shared with an engine that has GPUs": multiprocess(".l1.shared", "GPUs", l1={"shared": True}),
     "a sidecar in Knative": multiprocess(".placement", values=KNATIVE),
     "KServe's own label on the DaemonSet's pods": multiprocess(
         ".daemonset.podLabels",

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from lmcache_kserve.chart.contract import SHARED_SEGMENT
 from lmcache_kserve.chart.environment import Configuration
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.plan import PodPlan
@@ -34,8 +37,11 @@ class Volumes:
     configuration: Configuration
 
     def clear(self) -> None:
-        """Remove what a pod loses when it is replaced: its emptyDirs and the written configuration."""
+        """Remove what a pod loses when it is replaced: emptyDirs, configuration, memory that a dead server shared."""
         shutil.rmtree(self.directory, ignore_errors=True)
+        for segment in Path(SHARED_MEMORY).glob(f"{SHARED_SEGMENT}*"):
+            if not psutil.pid_exists(int(segment.name.removeprefix(SHARED_SEGMENT))):
+                segment.unlink(missing_ok=True)
 
     def mounts(self, container: Mapping[str, Any]) -> dict[str, str]:
         """Folder or file on this machine by mount path of `container`; folders are made, nothing is written yet.

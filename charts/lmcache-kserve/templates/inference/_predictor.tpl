@@ -155,6 +155,17 @@ InferenceService wins.
 {{- include "lmcache-kserve.mergeLists" (dict "keys" (list "containerPort" "protocol") "base" $own "override" .Values.predictor.ports) -}}
 {{- end }}
 
+{{/* Size of /dev/shm: the engine's part, and what LMCache's server shares. */}}
+{{- define "lmcache-kserve.predictor.sharedMemorySize" -}}
+{{- $size := .Values.runtime.shm.sizeLimit -}}
+{{- if include "lmcache-kserve.multiprocess.sharesMemory" . -}}
+{{- $shared := include "lmcache-kserve.number" .Values.lmcache.multiprocess.l1.sizeGB | float64 | mulf 1073741824.0 | ceil | int64 -}}
+{{ include "lmcache-kserve.bytes" $size | int64 | add $shared }}
+{{- else -}}
+{{ include "lmcache-kserve.string" $size }}
+{{- end -}}
+{{- end }}
+
 {{/* The volume at /dev/shm. Output: YAML list. */}}
 {{- define "lmcache-kserve.predictor.sharedMemory" -}}
 - name: shm
@@ -165,7 +176,7 @@ InferenceService wins.
   {{- else }}
   emptyDir:
     medium: Memory
-    sizeLimit: {{ include "lmcache-kserve.string" .Values.runtime.shm.sizeLimit | quote }}
+    sizeLimit: {{ include "lmcache-kserve.predictor.sharedMemorySize" . | quote }}
   {{- end }}
 {{- end }}
 

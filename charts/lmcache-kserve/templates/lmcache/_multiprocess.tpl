@@ -45,6 +45,11 @@ each node. files/mp_server.py runs the server.
 {{- end -}}
 {{- end }}
 
+{{/* Whether an engine without GPUs copies its chunks from and to the server's memory. Output: "true" or nothing. */}}
+{{- define "lmcache-kserve.multiprocess.sharesMemory" -}}
+{{- if and (include "lmcache-kserve.multiprocess.sidecar" .) .Values.lmcache.multiprocess.l1.shared }}true{{ end -}}
+{{- end }}
+
 {{/* Whether the node's /dev/shm takes the place of the pod's. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.multiprocess.hostSharedMemory" -}}
 {{- if and (include "lmcache-kserve.multiprocess.daemonset" .) .Values.lmcache.multiprocess.hostSharedMemory }}true{{ end -}}
@@ -148,6 +153,9 @@ args:
   {{- if $mode.logRequests }}
   - --log-requests
   {{- end }}
+  {{- if include "lmcache-kserve.multiprocess.sharesMemory" . }}
+  - --shared-memory
+  {{- end }}
   {{- if $mode.metrics.enabled }}
   - --metrics-port={{ int $mode.metrics.port }}
   {{- end }}
@@ -193,7 +201,7 @@ volumeMounts:
     readOnly: true
   - name: lmcache-tmp
     mountPath: /tmp
-  {{- if include "lmcache-kserve.multiprocess.sharesGpu" . }}
+  {{- if or (include "lmcache-kserve.multiprocess.sharesGpu" .) (include "lmcache-kserve.multiprocess.sharesMemory" .) }}
   - name: shm
     mountPath: /dev/shm
   {{- end }}

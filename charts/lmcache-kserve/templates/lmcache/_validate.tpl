@@ -231,6 +231,13 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
 {{ $at }}.isolatedIpc: false needs {{ $at }}.hostSharedMemory with placement daemonset: different pods share no memory
 {{- end }}
 {{- end }}
+{{- if $mode.l1.shared }}
+{{- if ne $mode.placement "sidecar" }}
+{{ $at }}.l1.shared: is for placement sidecar: pods of their own share no memory
+{{- else if or (gt (int .Values.predictor.gpu.count) 0) (include "lmcache-kserve.predictor.claimsGpus" .) }}
+{{ $at }}.l1.shared: is for engines without GPUs; with GPUs the server reads their memory
+{{- end }}
+{{- end }}
 {{- if and $mode.hostSharedMemory (eq $mode.placement "sidecar") }}
 {{ $at }}.hostSharedMemory: is for placement daemonset; containers of one pod share memory anyway
 {{- end }}
@@ -242,7 +249,8 @@ lmcache.serde: {{ .Values.lmcache.serde }} works with lmcache.mode in-process on
       "--chunk-size" "lmcache.chunkSize" "--hash-algorithm" "lmcache.hashAlgorithm" "--l1-size-gb" "lmcache.multiprocess.l1.sizeGB"
       "--eviction-policy" "lmcache.multiprocess.l1.evictionPolicy"
       "--supported-transfer-mode" "lmcache.multiprocess.transferMode"
-      "--max-workers" "lmcache.multiprocess.workers" "--isolated-ipc" "lmcache.multiprocess.isolatedIpc") $option }}
+      "--max-workers" "lmcache.multiprocess.workers" "--isolated-ipc" "lmcache.multiprocess.isolatedIpc"
+      "--shm-name" "lmcache.multiprocess.l1.shared") $option }}
 {{ $at }}.extraArgs[{{ $index }}]: {{ $option }} is set through {{ . }}
 {{- end }}
 {{- if eq $option "--run-script-api-enabled" }}
