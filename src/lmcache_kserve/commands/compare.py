@@ -22,7 +22,7 @@ from lmcache_kserve.engine.find import ensure_engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.backends import MULTIPROCESS
 from lmcache_kserve.lmcache.rate import CHUNK_STEP_BYTES, Cell, Plan
-from lmcache_kserve.local.rates import bare_cells, benchmark_cells, client_cells
+from lmcache_kserve.local.rates import bare_cells, benchmark_cells, client_cells, fill
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.report import rate_table
 from lmcache_kserve.report.rate_table import Arm
@@ -240,6 +240,7 @@ def _arm(target: LocalTarget, way: Way, plan: Plan) -> Arm:
     try:
         if backend is not None and backend.controllable:
             backend.start()
+        fill(target)
         cells += bare_cells(plan)
         cells += benchmark_cells(target, plan)
         for cell in client_cells(target, plan):

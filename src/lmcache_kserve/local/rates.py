@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import redis
+
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache import rate
 from lmcache_kserve.lmcache.backends import Source
@@ -18,6 +20,7 @@ _PROGRAMS = Path(rate.__file__).parent
 _TIMEOUT_S = 900.0
 _MEMORY_GB = "2"
 """LMCache's own memory in the measuring program: 16 chunks of 32 MiB are sent, and as many received."""
+_FILL_BYTES, _FILL_AT_ONCE = 2**21, 16
 _BENCHMARKS = {"valkey": ("valkey-benchmark", "redis-benchmark"), "": ("redis-benchmark", "valkey-benchmark")}
 """By backend type, and for all others: what comes with the servers, the first one that this machine has."""
 _BENCHMARK_OPERATIONS = {"SET": "put", "GET": "get"}
@@ -43,6 +46,29 @@ def client_cells(target: LocalTarget, plan: Plan) -> Iterator[Cell]:
         argument = plan.argument(chunk_bytes=chunk_bytes, adapter=adapter, pids=backend.pids if backend else [])
         program = ["python3", str(_PROGRAMS / "client.py"), argument]
         yield from rate.cells(pod.run_in_place_of(container, program, environment=environment, timeout=_TIMEOUT_S))
+
+
+def fill(target: LocalTarget) -> None:
+    """Fill a Redis or Valkey server twice over: what is stored in a cache in use takes the memory of what is evicted.
+
+    Memory that a server uses for the first time costs it more than all else that it does with a chunk.
+
+    Raises:
+        HarnessError: the server refuses.
+    """
+    backend = target.backend
+    if backend is None or not backend.controllable or backend.traits.source is not Source.REDIS:
+        return
+    try:
+        with redis.Redis.from_url(target.settings.redis_url, **target.settings.login) as client:
+            limit = client.info("memory")["maxmemory"]
+            for number in range(2 * limit // (_FILL_BYTES * _FILL_AT_ONCE)):
+                with client.pipeline(transaction=False) as pipeline:
+                    for place in range(_FILL_AT_ONCE):
+                        pipeline.set(f"fill:{number}:{place}", bytes(_FILL_BYTES))
+                    pipeline.execute()
+    except redis.RedisError as error:
+        raise HarnessError(f"{target.settings.redis_url} cannot be filled: {error}") from None
 
 
 def bare_cells(plan: Plan) -> list[Cell]:

@@ -18,7 +18,7 @@ def test_sockets_and_copies_move_what_the_plan_says() -> None:
     }
     assert moved == {
         ("memcpy", "get", 1): 6,
-        **{("socket", operation, connections): 6 for operation in ("put", "get") for connections in (1, 3)},
+        **{("socket", operation, connections): 4 * 6 for operation in ("put", "get") for connections in (1, 3)},
     }
 
 
