@@ -59,6 +59,10 @@ test: $(UV) ## Unit and chart tests, the chart by the newest Helm; PYTEST_ARGS=-
 test-values: $(UV) ## Each of 14 wrong values in the place of each value of the chart, and 2,000 sets of several
 	$(RUN) pytest -n 2 --dist worksteal tests/values tests/chart/test_any_value.py --examples 2000 $(PYTEST_ARGS)
 
+.PHONY: test-alerts
+test-alerts: $(UV) ## Every alert's life by Prometheus' promtool; needs promtool (Debian: apt install prometheus)
+	$(RUN) pytest -n 2 tests/alerts $(PYTEST_ARGS)
+
 .PHONY: test-local
 test-local: $(UV) ## The proof with the real engine, for each way to configure the cache
 	$(RUN) pytest tests/local $(PYTEST_ARGS)
@@ -93,7 +97,7 @@ lint: $(UV) ## Formatting, lint, types, and that the tests which `make test` lea
 	$(RUN) ruff format --check
 	$(RUN) ruff check
 	$(RUN) mypy
-	$(RUN) pytest --collect-only -qq tests/cluster tests/engines tests/local tests/values
+	$(RUN) pytest --collect-only -qq tests/alerts tests/cluster tests/engines tests/local tests/values
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows

@@ -23,7 +23,7 @@ from lmcache_kserve.chart.schemas.crd import convert
 RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
 RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}
 OPERATOR_RELEASE = "0.85.0"
-OPERATOR_RESOURCES = {"podmonitors": "v1"}
+OPERATOR_RESOURCES = {"podmonitors": "v1", "prometheusrules": "v1"}
 FOLDER = Path(schemas.__file__).parent
 CHECKSUMS = FOLDER / "checksums.json"
 

@@ -77,8 +77,8 @@ What the columns say:
 - **client**: the value `client` of the backend, where there is a choice.
 - **in flight**: chunks on their way at once.
 - **put**, **get**: gigabytes (10^9 bytes) a second. Every chunk was found again, with its first and its last element.
-  lmcache-server does not confirm a store: its put is how fast the client hands chunks to the kernel. Servers of Redis and
-  Valkey were full before: what is stored takes the memory of what is evicted. Each chunk was loaded four times.
+  lmcache-server does not confirm a store: its put is how fast the client hands chunks to the kernel. Servers of Redis
+  and Valkey were full before: what is stored takes the memory of what is evicted. Each chunk was loaded four times.
 - **of the socket**: the rate divided by the rate of a plain socket with as many connections.
 - **cores**: processor seconds a second of LMCache's side and of the server's, while chunks were loaded.
 - **server's benchmark**: put and get of the benchmark that comes with Redis or Valkey, with as many connections.

@@ -19,6 +19,7 @@ Every such template takes the root context. The questions:
   secretChecksum     checksum of the password that the chart keeps
   generatedPassword  name of the Secret whose password the chart generates
   metrics            JSON dict: the name of a port that serves Prometheus metrics ("port"), and which part's pods have it ("part")
+  capacity           bytes of chunks that the backend's servers hold; no answer where nothing bounds them
   problems           lines "<value>: <what is wrong>", for validation
   notes              commands that show what the backend holds, for NOTES.txt
   warning            what a user of the backend has to know, for NOTES.txt

@@ -133,6 +133,10 @@ can set. Output: YAML list.
     fieldRef:
       fieldPath: status.podIP
 {{- end }}
+{{- if include "lmcache-kserve.monitoring.ofLmcache" . }}
+- name: PROMETHEUS_MULTIPROC_DIR
+  value: {{ include "lmcache-kserve.monitoring.folder" . }}
+{{- end }}
 {{- range $key, $value := include "lmcache-kserve.lmcache.envConfig" . | fromJson }}
 - name: LMCACHE_{{ upper $key }}
   {{- /* LMCache reads lists as comma-separated text and dicts as JSON. */}}
@@ -156,6 +160,12 @@ can set. Output: YAML list.
 - name: lmcache-config
   configMap:
     name: {{ include "lmcache-kserve.lmcache.configMap.name" . }}
+{{- end }}
+{{- if include "lmcache-kserve.monitoring.ofLmcache" . }}
+- name: metrics
+  emptyDir:
+    medium: Memory
+    sizeLimit: 256Mi
 {{- end }}
 {{- if include "lmcache-kserve.lmcache.disk" . }}
 {{- $volume := .Values.lmcache.localDisk.volume }}
@@ -188,6 +198,10 @@ can set. Output: YAML list.
 - name: lmcache-config
   mountPath: {{ include "lmcache-kserve.lmcache.configMap.path" . }}
   readOnly: true
+{{- end }}
+{{- if include "lmcache-kserve.monitoring.ofLmcache" . }}
+- name: metrics
+  mountPath: {{ include "lmcache-kserve.monitoring.folder" . }}
 {{- end }}
 {{- if include "lmcache-kserve.lmcache.disk" . }}
 - name: lmcache-disk

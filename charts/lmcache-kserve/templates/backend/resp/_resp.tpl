@@ -5,11 +5,15 @@ name of their programs (<type>-server, <type>-cli).
 */}}
 
 {{- define "lmcache-kserve.backend.redis.answers" -}}
-resp: [config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, notes, ports, problems, secretChecksum, volumeMounts, volumes]
+resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, notes, ports, problems, secretChecksum, volumeMounts, volumes]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.valkey.answers" -}}
 {{ include "lmcache-kserve.backend.redis.answers" . }}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.capacity" -}}
+{{- if include "lmcache-kserve.backend.deployed" . }}{{ include "lmcache-kserve.backend.resp.maxmemory" . | trim }}{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.resp.port" -}}
