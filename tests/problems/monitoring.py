@@ -9,6 +9,9 @@ from problems.case import BACKENDS_IMAGE, KNATIVE, problem
 ON: dict[str, Any] = {"monitoring": {"podMonitor": {"enabled": True}}}
 
 MONITORING = {
+    "a dashboard of what nothing records": problem(
+        "monitoring.dashboard.enabled", "monitoring.rules.enabled", monitoring={"dashboard": {"enabled": True}}
+    ),
     "rules that nothing is scraped for": problem(
         "monitoring.rules.enabled", "monitoring.podMonitor.enabled", monitoring={"rules": {"enabled": True}}
     ),

@@ -16,6 +16,9 @@ monitoring.rules.alerts.{{ $name }}.{{ $key }}: {{ toJson $value }} is no {{ get
 monitoring.rules.alerts.{{ $name }}: is no alert; the alerts are {{ $names | uniq | join ", " }}
 {{- end }}
 {{- end }}
+{{- if and .Values.monitoring.dashboard.enabled (not .Values.monitoring.rules.enabled) }}
+monitoring.dashboard.enabled: needs monitoring.rules.enabled, whose series the dashboard shows
+{{- end }}
 {{- if and .Values.monitoring.rules.enabled (not .Values.monitoring.podMonitor.enabled) }}
 monitoring.rules.enabled: needs monitoring.podMonitor.enabled, whose series the rules read
 {{- end }}
