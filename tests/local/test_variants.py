@@ -60,7 +60,7 @@ def multiprocess(backend: str, *settings: str, name: str = "", without: frozense
     ],
 )
 def test_every_check_passes(demo: Demo, settings: tuple[str, ...], checks: frozenset[str]) -> None:
-    # In mode multiprocess on CPUs, the server and the engine pickle what they hand to each other.
+    # A request of mode multiprocess takes longer before and after its load, so short prompts save little.
     prompts = LONG_PROMPTS if checks >= SERVER else ()
     outcome = demo(*QUICK, *prompts, *(argument for setting in settings for argument in ("--set", setting)))
     assert outcome.code == 0, outcome.output
