@@ -18,7 +18,7 @@ from lmcache_kserve.waiting import wait_for
 TOKEN_BYTES, CHUNK_BYTES = 64, 64 * 256
 METADATA_BYTES = 80
 PASSWORD = "correct horse"  # noqa: S105 - of a server that the tests start
-SUFFIX = "@direct1"
+SUFFIX = "@direct2"
 
 
 @dataclass

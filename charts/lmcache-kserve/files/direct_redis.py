@@ -2,8 +2,8 @@
 
 LMCache's own connector uses redis-py, which makes a Python object of every chunk, and copies that object. This
 connector receives into the memory that LMCache allocated, over several connections. It asks for all chunks of a
-prompt in one round trip. A chunk is one key: what a server evicts is gone as a whole. A header has the checksum of
-the chunk, and says which key the chunk belongs to. A chunk that does not fit its header is deleted, and counts as
+prompt in one round trip. A chunk is one key: what a server evicts is gone as a whole. A header says which key the
+chunk belongs to, and the checksum of the chunk follows it. A chunk that does not fit them is deleted, and counts as
 missing.
 
 Loads, stores and lookups have connections of their own, so none of them waits for another. A load that LMCache no
@@ -45,18 +45,20 @@ except ImportError:
     crc32c = None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lmcache.utils import CacheEngineKey
     from lmcache.v1.config import LMCacheEngineConfig
     from lmcache.v1.memory_management import MemoryObj
     from lmcache.v1.storage_backend.local_cpu_backend import LocalCPUBackend
 
-KEY_SUFFIX = "@direct1"
-HEADER = struct.Struct(">4sB3xIQ8s")
-"""Magic, kind and value of the checksum, length of the body in bytes, and a mark of the key and of what follows.
+KEY_SUFFIX = "@direct2"
+HEADER = struct.Struct(">4sB3xQ8s")
+"""Magic, kind of the checksum, length of the body in bytes, and a mark of the key and of what follows.
 
-LMCache's own description of the chunk follows (`lmcache/v1/protocol.py`, RemoteMetadata), and then the body."""
+LMCache's own description of the chunk follows (`lmcache/v1/protocol.py`, RemoteMetadata), then the body, and then the
+checksum: it is computed of each piece just before the piece is sent, while the processor's cache holds it."""
+CHECKSUM = struct.Struct(">I")
 MAGIC = b"LKD1"
 CRC32, CRC32C = 1, 2
 ROOM_POLL_S = 0.02
@@ -82,12 +84,14 @@ def checksum(kind: int, piece: bytes | memoryview, value: int = 0) -> int:
     return zlib.crc32(piece, value)
 
 
-def header(name: str, description: bytes, body: memoryview) -> bytes:
-    """What stands before a chunk, LMCache's description included."""
-    kind, value = checksum_kind(), 0
+def parts(kind: int, name: str, description: bytes, body: memoryview) -> Iterator[bytes | memoryview]:
+    """A chunk as it is stored, piece by piece."""
+    yield HEADER.pack(MAGIC, kind, len(body), mark(name, description)) + description
+    value = 0
     for piece in pieces(body):
         value = checksum(kind, piece, value)
-    return HEADER.pack(MAGIC, kind, value, len(body), mark(name, description)) + description
+        yield piece
+    yield CHECKSUM.pack(value)
 
 
 def mark(name: str, description: bytes) -> bytes:
@@ -279,20 +283,20 @@ class DirectRedisConnector(RemoteConnector):
             ChangedError: its bytes are not those that were stored under this name.
         """
         first = HEADER.size + self.remote_metadata_bytes
-        body = length - first
+        body = length - first - CHECKSUM.size
         if body <= 0:
             connection.skip(length)
             raise ChangedError(f"{name} is too short")
         start = memoryview(bytearray(first))
         connection.receive(start)
-        magic, kind, expected, size, tied = HEADER.unpack(start[: HEADER.size])
+        magic, kind, size, tied = HEADER.unpack(start[: HEADER.size])
         description = bytes(start[HEADER.size :])
         if (magic, size, tied) != (MAGIC, body, mark(name, description)) or kind not in {CRC32, CRC32C}:
-            connection.skip(body)
+            connection.skip(body + CHECKSUM.size)
             raise ChangedError(f"the header of {name} does not fit")
         chunk = self._room(kind, description, batch)
         if chunk is None:
-            connection.skip(body)
+            connection.skip(body + CHECKSUM.size)
             return None
         value = 0
 
@@ -302,10 +306,12 @@ class DirectRedisConnector(RemoteConnector):
 
         try:
             connection.receive(_bytes(chunk)[:body], check)
+            expected = memoryview(bytearray(CHECKSUM.size))
+            connection.receive(expected)
         except BaseException:
             chunk.ref_count_down()
             raise
-        if value != expected:
+        if CHECKSUM.pack(value) != expected:
             chunk.ref_count_down()
             raise ChangedError(f"the checksum of {name} is another")
         return chunk
@@ -359,15 +365,18 @@ def _store(connection: Connection, chunks: Sequence[tuple[str, MemoryObj]]) -> N
     Raises:
         ServerError: the server has no room, or may not be written to; the others are stored.
     """
+    kind = checksum_kind()
     for name, chunk in chunks:
         body = _bytes(chunk)
         description = RemoteMetadata(
             len(body), chunk.get_shapes(), chunk.get_dtypes(), chunk.get_memory_format()
         ).serialize()
-        first = header(name, description, body)
         key = name.encode()
-        length = len(first) + len(body)
-        connection.send(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, length) + first, body, b"\r\n")
+        length = HEADER.size + len(description) + len(body) + CHECKSUM.size
+        connection.send(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, length))
+        for part in parts(kind, name, description, body):
+            connection.send(part)
+        connection.send(b"\r\n")
     refused = []
     for _ in chunks:
         try:

@@ -63,7 +63,7 @@ def _flipped(value: bytes, dice: random.Random) -> bytes:
     return value[:place] + bytes([value[place] ^ (1 << dice.randrange(8))]) + value[place + 1 :]
 
 
-HEADER_BYTES = [place for place in range(28) if place not in range(5, 8)]
+HEADER_BYTES = [place for place in range(24) if place not in range(5, 8)]
 """Three bytes of the header are empty, and nothing reads them."""
 
 

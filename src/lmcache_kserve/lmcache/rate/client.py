@@ -226,7 +226,8 @@ class Meter:
     """Seconds, and processor seconds of this process and of the backend's, each time between its start and its end."""
 
     def __init__(self, pids: Sequence[int]) -> None:
-        self._servers = [psutil.Process(pid) for pid in pids]
+        # A probe that ran in a container when the processes were counted has ended.
+        self._servers = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
         self.result = dict.fromkeys(("seconds", "client_cpu_s", "server_cpu_s"), 0.0)
 
     def __enter__(self) -> Self:
