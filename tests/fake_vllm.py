@@ -167,7 +167,11 @@ def kv_cache_config(*specs: object) -> SimpleNamespace:
 def connector_script(name: str, monkeypatch: pytest.MonkeyPatch, *, device: str = "cuda") -> Any:
     """A connector of the chart's files/, loaded as in an image whose vLLM keeps its KV cache on a device."""
     logged: list[str] = []
-    logger = SimpleNamespace(error=lambda text, *args: logged.append(text % args))
+
+    def write(text: str, *args: object) -> None:
+        logged.append(text % args)
+
+    logger = SimpleNamespace(error=write, warning=write)
     modules: dict[str, dict[str, Any]] = {
         "torch": {},
         "vllm": {"__version__": "0.32.0"},
@@ -191,6 +195,8 @@ def connector_script(name: str, monkeypatch: pytest.MonkeyPatch, *, device: str 
     unproven = _loaded("unproven", monkeypatch)
     unproven.metadata = SimpleNamespace(version={"lmcache": "0.5.6"}.__getitem__)
     unproven.logged = logged
+    if name == "shared_mp_connector":
+        _loaded("checked_mp_connector", monkeypatch)
     return unproven if name == "unproven" else _loaded(name, monkeypatch)
 
 

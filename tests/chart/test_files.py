@@ -14,6 +14,8 @@ HOSTS = {
     "mp_server.py": {"lmcache", "prometheus_client"},
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
     "checked_mp_connector.py": {"lmcache", "unproven", "vllm"},
+    "shared_mp_connector.py": {"checked_mp_connector", "vllm"},
+    "shared_mp_server.py": {"mp_server"},
     "checked_mooncake.py": {"lmcache"},
     "direct_redis.py": {"awscrt", "lmcache", "redis_connections"},
     "redis_connections.py": {"lmcache"},

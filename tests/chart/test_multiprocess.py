@@ -64,7 +64,16 @@ CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"server":
 
 def test_an_engine_without_gpus_can_share_the_servers_memory(render: Render) -> None:
     shared = render(multiprocess(CPU, l1={"shared": True, "sizeGB": "1.5"}))
-    assert "--shared-memory" in server(shared)["args"]
+    assert server(shared)["command"][-1].endswith("/shared_mp_server.py")
+    assert connector(shared)["kv_connector"] == "SharedLMCacheMPConnector"
+    assert connector(shared)["kv_connector_module_path"] == "shared_mp_connector"
+    scripts = shared.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+    assert {
+        "shared_mp_server.py",
+        "mp_server.py",
+        "shared_mp_connector.py",
+        "checked_mp_connector.py",
+    } <= scripts.keys()
     assert "shm" in [mount["name"] for mount in server(shared)["volumeMounts"]]
     volumes = {volume["name"]: volume for volume in shared.one("ServingRuntime")["spec"]["volumes"]}
     assert volumes["shm"]["emptyDir"]["sizeLimit"] == str(int(3.5 * 2**30))
@@ -72,7 +81,8 @@ def test_an_engine_without_gpus_can_share_the_servers_memory(render: Render) -> 
 
 def test_nothing_is_shared_unless_asked(render: Render) -> None:
     apart = render(multiprocess(CPU))
-    assert "--shared-memory" not in server(apart)["args"]
+    assert server(apart)["command"][-1].endswith("/mp_server.py")
+    assert "shared_mp_server.py" not in apart.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
     assert "shm" not in [mount["name"] for mount in server(apart)["volumeMounts"]]
     volumes = {volume["name"]: volume for volume in apart.one("ServingRuntime")["spec"]["volumes"]}
     assert volumes["shm"]["emptyDir"]["sizeLimit"] == "2Gi"

@@ -7,13 +7,10 @@
   do not register again. So a server does not listen before every engine has missed a ping.
 - Its HTTP routes include the environment and the cache's administration. They stay on the loopback address; another
   port serves the metrics and nothing else.
-- An engine without GPUs may copy chunks from and to the server's memory. LMCache creates that memory under a name that
-  must be free, and a server that was killed leaves its own behind. `--shared-memory` names it, and tidies up.
 - Whether a request was looked up is in none of its log lines above DEBUG: the few lines that say so are let through.
 
 Usage:
-    mp_server.py [--silence SECONDS] [--metrics-port PORT] [--log-requests]
-                 [--shared-memory] -- ARGUMENT ...
+    mp_server.py [--silence SECONDS] [--metrics-port PORT] [--log-requests] -- ARGUMENT ...
     mp_server.py --check PORT
 
 The arguments after `--` are those of `lmcache server` (LMCache 0.5.0 to 0.5.6). `--check` asks the server's health on
@@ -36,7 +33,6 @@ import sys
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,9 +51,6 @@ WATCH_S = 1.0
 ANSWER_S = 5.0
 DRAIN_S = 10.0
 STUCK = 70
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX keeps shared memory, which is no file of ours
-SEGMENT = "lmcache_l1_pool_chart_"
-"""LMCache's own start of such names, the chart's, and then the number of the server's process."""
 
 
 class Backend:
@@ -180,40 +173,6 @@ def log_requests() -> None:
         adjustable.setLevel(logging.DEBUG)
 
 
-def shared_memory() -> str:
-    """A name for the memory of this server; what servers left that were killed is removed."""
-    for segment in SHARED_MEMORY.glob(f"{SEGMENT}*"):
-        number = int(segment.name[len(SEGMENT) :])
-        # In a container every server is process 1.
-        if number == os.getpid() or not alive(number):
-            segment.unlink(missing_ok=True)
-    return f"{SEGMENT}{os.getpid()}"
-
-
-def alive(process: int) -> bool:
-    """Whether a process with this number runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def claim(name: str) -> None:
-    """Take all of the memory now, for this container: later, what is missing would end the engine that writes there."""
-    storage_manager()
-    try:
-        with (SHARED_MEMORY / name).open("r+b") as segment:
-            os.posix_fallocate(segment.fileno(), 0, os.fstat(segment.fileno()).st_size)
-    except FileNotFoundError:
-        say(f"{SHARED_MEMORY} has no room for the server's memory: engine and server send each other every chunk")
-    except OSError as error:
-        say(f"{SHARED_MEMORY} cannot hold the server's memory ({error.strerror}): starting anew")
-        os._exit(STUCK)
-
-
 def healthy(port: int) -> bool:
     """Whether the server on the loopback address says that it is healthy."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=CHECK_S)
@@ -243,10 +202,6 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
         from prometheus_client import start_http_server  # noqa: PLC0415 - LMCache's dependency, needed with --metrics-port only, and `--check` must start at once
 
         start_http_server(options.metrics_port)
-    if options.shared_memory:
-        name = shared_memory()
-        arguments += ["--shm-name", name]
-        threading.Thread(target=claim, args=(name,), name="shared-memory", daemon=True).start()
     for adapter in adapters:
         threading.Thread(target=watch, args=(adapter,), name="l2-watch", daemon=True).start()
     time.sleep(max(0.0, STARTED + options.silence - time.monotonic()))
@@ -262,7 +217,6 @@ def main() -> int:
     parser.add_argument("--silence", type=float, default=0.0)
     parser.add_argument("--metrics-port", type=int)
     parser.add_argument("--log-requests", action="store_true")
-    parser.add_argument("--shared-memory", action="store_true")
     own = sys.argv[1:]
     end = own.index("--") if "--" in own else len(own)
     options = parser.parse_args(own[:end])

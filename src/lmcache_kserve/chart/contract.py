@@ -49,7 +49,7 @@ METRICS_PORT = "metrics"
 """The container port with a backend's Prometheus metrics."""
 
 SHARED_SEGMENT = "lmcache_l1_pool_chart_"
-"""Start of the name in /dev/shm that files/mp_server.py gives a server's memory; its process id follows."""
+"""Start of the name in /dev/shm that files/shared_mp_server.py gives a server's memory; its process id follows."""
 
 
 KSERVE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"

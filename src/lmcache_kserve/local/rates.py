@@ -139,7 +139,7 @@ def requests_per_s(csv: str) -> dict[str, float]:
 def _folder_of_scripts(arguments: Sequence[str]) -> str:
     """Where mp_server.py lies, which makes an adapter of the server's settings."""
     for word in arguments:
-        if word.endswith("/mp_server.py"):
+        if word.endswith("mp_server.py"):
             return str(Path(word).parent)
     raise HarnessError("LMCache's server is not started by mp_server.py: was the release rendered by this chart?")
 

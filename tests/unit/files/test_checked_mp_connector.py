@@ -1,5 +1,6 @@
 """The connector of mode multiprocess: it starts the pings that some releases of LMCache leave out."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -33,3 +34,20 @@ def test_a_release_that_starts_its_pings_is_left_alone(scheduler: Any) -> None:
     assert scheduler.get_num_new_matched_tokens(None, 0) == (256, False)
 
     assert vars(adapter)["_heartbeats"] is None
+
+
+def test_a_server_that_does_not_answer_a_store_ends_no_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = connector_script("shared_mp_connector", monkeypatch)
+    worker = script.SharedLMCacheMPConnector(vllm_config(), Role.WORKER)
+    gone = TimeoutError("PREPARE_STORE timed out")
+
+    def unanswered(_: Any) -> None:
+        raise gone
+
+    monkeypatch.setattr(script.CheckedLMCacheMPConnector, "wait_for_save", unanswered, raising=False)
+    worker.wait_for_save()
+    assert sys.modules["unproven"].logged == [
+        "LMCache's server did not answer, so this step is not stored: PREPARE_STORE timed out"
+    ]

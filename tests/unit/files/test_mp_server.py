@@ -1,25 +1,19 @@
 """The script that runs LMCache's server: what it needs no LMCache for."""
 
 import argparse
-import errno
 import importlib.util
 import json
-import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from rendering import CHART
-
-from lmcache_kserve.chart import contract
 
 RESP = {"type": "resp", "host": "127.0.0.1", "port": 6379}
 
@@ -145,58 +139,6 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def memory(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder in the place of /dev/shm, and a server that runs."""
-    monkeypatch.setattr(script, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(script, "storage_manager", Manager)
-    return tmp_path
-
-
-def test_what_killed_servers_shared_is_removed_and_nothing_else(script: ModuleType, memory: Path) -> None:
-    with subprocess.Popen([sys.executable, "--version"], stdout=subprocess.DEVNULL) as dead:
-        dead.wait()
-    mine, others = f"{script.SEGMENT}{os.getpid()}", [f"{script.SEGMENT}{os.getppid()}", "lmcache_l1_pool_1", "sem.x"]
-    for name in (f"{script.SEGMENT}{dead.pid}", mine, *others):
-        (memory / name).touch()
-    assert script.shared_memory() == mine
-    assert sorted(path.name for path in memory.iterdir()) == sorted(others)
-
-
-def test_the_harness_knows_the_name_of_what_a_server_shares(script: ModuleType) -> None:
-    assert script.SEGMENT == contract.SHARED_SEGMENT
-
-
-def test_shared_memory_is_taken_at_the_start_and_keeps_what_it_holds(script: ModuleType, memory: Path) -> None:
-    segment = memory / "pool"
-    segment.write_bytes(b"chunk")
-    os.truncate(segment, 1 << 20)
-    script.claim("pool")
-    assert segment.stat().st_blocks * 512 >= 1 << 20
-    assert segment.read_bytes()[:5] == b"chunk"
-
-
-def test_memory_that_cannot_be_shared_is_told(
-    script: ModuleType, memory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script.claim("pool")
-    assert "has no room for the server's memory" in capsys.readouterr().err
-    (memory / "pool").write_bytes(b"chunk")
-    monkeypatch.setattr(script.os, "posix_fallocate", _full)
-    monkeypatch.setattr(script.os, "_exit", _leave)
-    with pytest.raises(Ended, match="70"):
-        script.claim("pool")
-    assert "cannot hold the server's memory (No space left on device)" in capsys.readouterr().err
-
-
-def _full(*_: int) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def _leave(code: int) -> None:
-    raise Ended(code)
-
-
 def test_only_adapters_of_type_resp_are_kept_from_the_server(script: ModuleType) -> None:
     other = {"type": "fs", "base_path": "/data"}
     arguments = ["--port=1", "--l2-adapter", json.dumps(RESP), f"--l2-adapter={json.dumps(other)}", "--workers", "2"]
@@ -316,7 +258,5 @@ def test_the_server_gets_its_arguments_through_the_entry_point_of_each_release(
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "lmcache.cli.main", SimpleNamespace(main=new if takes_arguments else old))
     monkeypatch.setattr(sys, "argv", ["mp_server.py", "--", "--port=1"])
-    script.serve(
-        argparse.Namespace(silence=0.0, metrics_port=None, log_requests=False, shared_memory=False), ["--port=5555"]
-    )
+    script.serve(argparse.Namespace(silence=0.0, metrics_port=None, log_requests=False), ["--port=5555"])
     assert ports == ["5555"]

@@ -38,7 +38,11 @@ true
 
 {{/* The chart's connector between vLLM and LMCache. Output: the file's name without .py. */}}
 {{- define "lmcache-kserve.scripts.connector" -}}
+{{- if include "lmcache-kserve.multiprocess.sharesMemory" . -}}
+shared_mp_connector
+{{- else -}}
 {{ ternary "checked_mp_connector" "checked_connector" (eq .Values.lmcache.mode "multiprocess") }}
+{{- end -}}
 {{- end }}
 
 {{/* Data of the ConfigMap with the scripts. Output: YAML, or nothing when the release needs no script. */}}
@@ -62,6 +66,12 @@ unproven.yaml: |
 {{- if include "lmcache-kserve.multiprocess" . }}
 mp_server.py: |
   {{- .Files.Get "files/mp_server.py" | nindent 2 }}
+{{- end }}
+{{- if include "lmcache-kserve.multiprocess.sharesMemory" . }}
+{{- range list "shared_mp_server" "checked_mp_connector" }}
+{{ . }}.py: |
+  {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- if or (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.scripts.serverWaits" .) }}
 wait_for_backend.py: |

@@ -55,11 +55,11 @@ each node. files/mp_server.py runs the server.
 {{- if and (include "lmcache-kserve.multiprocess.daemonset" .) .Values.lmcache.multiprocess.hostSharedMemory }}true{{ end -}}
 {{- end }}
 
-{{/* Value of `--kv-transfer-config`. The connector is files/checked_mp_connector.py around LMCache's own. Output: YAML dict. */}}
+{{/* Value of `--kv-transfer-config`. The connector is files/checked_mp_connector.py or shared_mp_connector.py around LMCache's own. Output: YAML dict. */}}
 {{- define "lmcache-kserve.lmcache.multiprocess.kvTransferConfig" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
-kv_connector: CheckedLMCacheMPConnector
-kv_connector_module_path: checked_mp_connector
+kv_connector: {{ ternary "Shared" "Checked" (eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .)) }}LMCacheMPConnector
+kv_connector_module_path: {{ include "lmcache-kserve.scripts.connector" . }}
 kv_role: {{ .Values.lmcache.kvRole }}
 {{- with .Values.lmcache.kvLoadFailurePolicy }}
 kv_load_failure_policy: {{ . }}
@@ -146,15 +146,12 @@ image: {{ include "lmcache-kserve.images.orPredictor" (dict "context" . "image" 
 imagePullPolicy: {{ $mode.image.pullPolicy }}
 command:
   - python3
-  - {{ include "lmcache-kserve.scripts.path" . }}/mp_server.py
+  - {{ include "lmcache-kserve.scripts.path" . }}/{{ ternary "shared_" "" (eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .)) }}mp_server.py
 args:
   # After a ping, an engine takes two intervals to notice a dead server.
   - --silence={{ add1 (mul 2 (int $mode.heartbeatSeconds)) }}
   {{- if $mode.logRequests }}
   - --log-requests
-  {{- end }}
-  {{- if include "lmcache-kserve.multiprocess.sharesMemory" . }}
-  - --shared-memory
   {{- end }}
   {{- if $mode.metrics.enabled }}
   - --metrics-port={{ int $mode.metrics.port }}
