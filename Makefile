@@ -82,6 +82,10 @@ cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs 
 test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of KUBECONFIG, or else of `make cluster`
 	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster $(PYTEST_ARGS)
 
+.PHONY: test-operations
+test-operations: $(UV) ## Targets, series, panels and alerts on the cluster of KUBECONFIG, which has Prometheus Operator
+	$(RUN) pytest tests/cluster/test_operations.py --durations=10 $(PYTEST_ARGS)
+
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster that `make cluster` made
 	scripts/kind-down --name $(CLUSTER)

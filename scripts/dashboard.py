@@ -152,7 +152,7 @@ ROWS: dict[str, tuple[Graph, ...]] = {
         ),
     ),
     "Faults": (
-        Graph("Replicas that are scraped", "", {"scraped": "count(up{@predictor@} == 1)"}, last=True),
+        Graph("Replicas that are scraped", "", {"scraped": 'count(up{@predictor@,endpoint="http1"} == 1)'}, last=True),
         Graph(
             "Servers attached to the backend",
             "0 while the backend does not answer.",

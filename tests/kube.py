@@ -1,11 +1,12 @@
 """What tests on a cluster share: kubectl, a release of the chart under one Helm, and traffic through its Service."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ CPU_VALUES = REPOSITORY / "values" / "cpu.yaml"
 READY_TIMEOUT_S = 420.0
 _COMMAND_TIMEOUT_S = 600.0
 _TRAFFIC_PAUSE_S = 0.5
+QUESTIONS = itertools.repeat("What does the cache hold?")
 
 
 class CommandError(AssertionError):
@@ -291,7 +293,7 @@ class Installed:
         return "".join(self.kubectl.text("logs", pod["metadata"]["name"], "--all-containers") for pod in pods)
 
     @contextmanager
-    def traffic(self) -> Iterator[list[str]]:
+    def traffic(self, prompts: Iterable[str] = QUESTIONS) -> Iterator[list[str]]:
         """Steady requests in the background; the list collects those that two tries in a row did not get answered.
 
         The second try is the client's: a pod that ends takes its connections with it.
@@ -300,10 +302,12 @@ class Installed:
         stop = threading.Event()
 
         def ask() -> None:
-            while not stop.is_set():
+            for prompt in prompts:
+                if stop.is_set():
+                    return
                 for last in (False, True):
                     try:
-                        self.complete("What does the cache hold?")
+                        self.complete(prompt)
                         break
                     except (CommandError, OSError) as error:
                         if last:

@@ -1,0 +1,175 @@
+"""What an operator sees of a release with traffic: targets, recorded series, panels, and alerts that real faults raise.
+
+The cluster needs Prometheus Operator and a Prometheus that takes every PodMonitor and PrometheusRule. The variable
+LMCACHE_KSERVE_TEST_PROMETHEUS names its Service, as namespace/name:port.
+"""
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from kube import ALL_AT_ONCE, CPU_VALUES, Installed, Kubectl
+
+from lmcache_kserve.waiting import Pending, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.functional, pytest.mark.long]
+
+PROMETHEUS = os.environ.get("LMCACHE_KSERVE_TEST_PROMETHEUS", "monitoring/prometheus-k8s:9090")
+VALUES = Path(__file__).parent / "operations.yaml"
+PATIENCE_S = 240.0
+QUIET_S = float(os.environ.get("LMCACHE_KSERVE_TEST_QUIET_S", "120"))
+"""How long nothing may fire while all is well."""
+EVALUATION_S = 15.0
+"""The longest time between two evaluations of a rule."""
+WORDS = "harbor candle orange silver window engine".split()  # noqa: SIM905 - words in plain text are easier to read
+AGAIN, WORDS_OF_A_PROMPT = 3, 700
+"""Each prompt comes back so often, to either replica; it has two whole chunks and more."""
+MODES = {"in-process": (), "multiprocess": ("lmcache.mode=multiprocess",)}
+
+
+def prompts() -> Iterator[str]:
+    for number in itertools.count():
+        text = " ".join(WORDS[(number * 7 + place * place) % len(WORDS)] for place in range(WORDS_OF_A_PROMPT))
+        yield from itertools.repeat(f"{number} {text}", AGAIN)
+
+
+FAULTS = {"LMCacheBackendUnreachable": "without_backend", "LMCacheServerRestarted": "another_server"}
+"""Alerts of mode multiprocess, and the faults that raise them."""
+REMEMBERED = {"LMCacheServerRestarted"}
+"""Alerts that go on for a quarter of an hour after the fault."""
+
+
+class Watched:
+    """A release, and what Prometheus knows about it."""
+
+    def __init__(self, release: Installed, mode: str) -> None:
+        self.release = release
+        self.mode = mode
+        self.kubectl = release.kubectl
+        self.own = f'namespace="{self.kubectl.namespace}",inferenceservice="{release.service}"'
+
+    def ask(self, route: str, **parameters: str) -> Any:
+        namespace, _, service = PROMETHEUS.partition("/")
+        path = f"/api/v1/namespaces/{namespace}/services/{service}/proxy/api/v1/{route}?{urlencode(parameters)}"
+        return json.loads(self.kubectl.text("get", "--raw", path))["data"]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
+        return found
+
+    def targets(self) -> dict[str, str]:
+        """Health of what is scraped, by address."""
+        found = self.ask("targets", state="active")["activeTargets"]
+        job = f"{self.kubectl.namespace}/{self.release.service}-"
+        return {one["scrapeUrl"]: one["health"] for one in found if one["labels"]["job"].startswith(job)}
+
+    def firing(self) -> set[str]:
+        """Alerts of the release that fire."""
+        return {one["metric"]["alertname"] for one in self.query(f'ALERTS{{alertstate="firing",{self.own}}}')}
+
+    def wait_for_data(self, expressions: list[str]) -> None:
+        def missing() -> bool | Pending:
+            without = [expression for expression in expressions if not self.query(expression)]
+            return not without or Pending(f"no data for {without[0]} and {len(without) - 1} more")
+
+        wait_for(missing, timeout=PATIENCE_S, delay=5.0, describe="data of every query")
+
+    def wait_for_alert(self, name: str, *, fires: bool) -> None:
+        wait_for(
+            lambda: (name in self.firing()) is fires or Pending(f"firing: {self.firing()}"),
+            timeout=PATIENCE_S,
+            delay=3.0,
+            describe=f"{name} to {'fire' if fires else 'clear'}",
+        )
+
+    @contextmanager
+    def without_backend(self) -> Iterator[None]:
+        """Stop the backend for a while."""
+        workload = f"deployment/{self.release.service}-redis"
+        self.kubectl.run("scale", workload, "--replicas=0")
+        try:
+            yield
+        finally:
+            self.kubectl.run("scale", workload, "--replicas=1")
+
+    @contextmanager
+    def another_server(self) -> Iterator[None]:
+        """End LMCache's server in one pod."""
+        pod = self.kubectl.items("pods", labels=self.release.predictor)[0]["metadata"]["name"]
+        end = "import os, signal; os.kill(1, signal.SIGTERM)"
+        self.kubectl.run("exec", pod, "--container=lmcache-server", "--", "python3", "-c", end)
+        yield
+
+
+@pytest.fixture(scope="module", params=MODES)
+def watched(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Iterator[Watched]:
+    settings = (*ALL_AT_ONCE, *MODES[request.param])
+    release = Installed(helm4, namespace, f"ops-{request.param[:2]}", settings=settings, files=(CPU_VALUES, VALUES))
+    release.install()
+    release.wait_until_ready()
+    with ExitStack() as stack:
+        stack.callback(release.uninstall)
+        failed = stack.enter_context(release.traffic(prompts()))
+        yield Watched(release, request.param)
+        assert failed == []
+
+
+def rules(watched: Watched) -> list[dict[str, Any]]:
+    (rule,) = [one for one in yaml.safe_load_all(watched.release.template()) if one and one["kind"] == "PrometheusRule"]
+    return [one for group in rule["spec"]["groups"] for one in group["rules"]]
+
+
+def test_everything_that_serves_metrics_is_scraped(watched: Watched) -> None:
+    replicas, ports = 2, 2 if watched.mode == "multiprocess" else 1
+    wait_for(
+        lambda: list(watched.targets().values()) == ["up"] * replicas * ports or Pending(str(watched.targets())),
+        timeout=PATIENCE_S,
+        delay=3.0,
+        describe="the targets to be up",
+    )
+
+
+def test_every_recording_rule_has_data(watched: Watched) -> None:
+    recorded = [one for one in rules(watched) if "record" in one]
+    assert recorded
+    labels = (",".join(f'{name}="{value}"' for name, value in one["labels"].items()) for one in recorded)
+    watched.wait_for_data([f"{one['record']}{{{own}}}" for one, own in zip(recorded, labels, strict=True)])
+
+
+def test_every_panel_has_data(watched: Watched) -> None:
+    name = f"{watched.release.service}-dashboard"
+    data = json.loads(watched.kubectl.text("get", "configmap", name, "--output=json"))["data"]
+    panels = json.loads(data[f"{watched.release.service}.json"])["panels"]
+    watched.wait_for_data([target["expr"] for panel in panels for target in panel.get("targets", ())])
+
+
+def test_missing_metrics_are_told_until_a_replica_serves_them(watched: Watched) -> None:
+    # The rules are there as soon as the release is installed, and an engine takes a minute to load.
+    fired = f'max_over_time(ALERTS{{alertname="LMCacheScrapeMissing",alertstate="firing",{watched.own}}}[30m])'
+    assert watched.query(fired)
+    watched.wait_for_alert("LMCacheScrapeMissing", fires=False)
+
+
+def test_nothing_fires_while_all_is_well(watched: Watched) -> None:
+    watched.wait_for_data([f"lmcache_kserve:hit_share:ratio{{{watched.own}}} > 0"])
+    watched.wait_for_alert("LMCacheScrapeMissing", fires=False)
+    time.sleep(QUIET_S + EVALUATION_S)
+    expression = f'max_over_time(ALERTS{{alertstate="firing",{watched.own}}}[{QUIET_S:.0f}s])'
+    assert [one["metric"]["alertname"] for one in watched.query(expression)] == []
+
+
+@pytest.mark.parametrize("watched", ["multiprocess"], indirect=True)
+def test_every_fault_that_can_be_made_is_told_until_it_is_over(watched: Watched) -> None:
+    for alert, fault in FAULTS.items():
+        with getattr(watched, fault)():
+            watched.wait_for_alert(alert, fires=True)
+        if alert not in REMEMBERED:
+            watched.wait_for_alert(alert, fires=False)
