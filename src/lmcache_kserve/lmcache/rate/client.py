@@ -198,7 +198,9 @@ def cells(
     # The first use makes connections, widens their windows and brings the memory's pages.
     first = [next(fresh) for _ in chunks]
     client.put(first, chunks)
-    client.free(client.get(first))
+    loaded = client.get(first)
+    _check(loaded, chunks)
+    client.free(loaded)
     put, get = Meter(plan["pids"]), Meter(plan["pids"])
     for batch in numbers:
         with put:
