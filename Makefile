@@ -3,6 +3,7 @@ UV := $(shell command -v uv || echo .uv/bin/uv)
 RUN := $(UV) run --locked
 LK := $(RUN) lmcache-kserve
 OUT ?= out
+SEED ?= $(shell date +%s)
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
 IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 CLUSTER ?= lmcache-kserve
@@ -56,8 +57,9 @@ test: $(UV) ## Unit and chart tests, the chart by the newest Helm; PYTEST_ARGS=-
 	$(RUN) pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: test-values
-test-values: $(UV) ## Each of 14 wrong values in the place of each value of the chart, and 2,000 sets of several
-	$(RUN) pytest -n 2 --dist worksteal tests/values tests/chart/test_any_value.py --examples 2000 $(PYTEST_ARGS)
+test-values: $(UV) ## Each of 14 wrong values in the place of each value, and 2,000 random sets of several; SEED=N repeats a run
+	$(RUN) pytest -n 2 --dist worksteal tests/values tests/chart/test_any_value.py --examples 2000 \
+		--hypothesis-seed=$(SEED) $(PYTEST_ARGS)
 
 .PHONY: test-alerts
 test-alerts: $(UV) ## Every alert's life by Prometheus' promtool; needs promtool (Debian: apt install prometheus)
