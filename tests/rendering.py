@@ -190,6 +190,17 @@ def lmcache_file(manifests: Manifests) -> dict[str, Any]:
     return configuration
 
 
+def lmcache_extra_config(manifests: Manifests) -> dict[str, Any]:
+    """LMCache's `extra_config`: in the environment where a setting is known in the pod alone, else in the file."""
+    variables = lmcache_environment(manifests)
+    if "extra_config" not in variables:
+        return dict(lmcache_file(manifests)["extra_config"])
+    if "config_file" in variables:
+        assert "extra_config" not in lmcache_file(manifests)
+    found: dict[str, Any] = json.loads(variables["extra_config"])
+    return found
+
+
 def lmcache_environment(manifests: Manifests) -> dict[str, Any]:
     """LMCache's configuration in the environment, by the names of its file."""
     return {

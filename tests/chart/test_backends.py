@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import pytest
 from rendering import (
@@ -12,6 +12,7 @@ from rendering import (
     Render,
     backend_workload,
     environment,
+    lmcache_extra_config,
     lmcache_file,
     pod,
     remote_backend,
@@ -42,6 +43,16 @@ def remote_url(manifests: Manifests) -> str:
     return str(lmcache_file(manifests)["remote_url"])
 
 
+def address(manifests: Manifests) -> SplitResult:
+    """Where LMCache's usual client of a backend finds the server."""
+    direct = lmcache_extra_config(manifests).get("direct_redis_url")
+    return urlsplit(direct or remote_url(manifests))
+
+
+def through_redis_py(backend: str, **values: Any) -> dict[str, Any]:
+    return remote_backend(backend, client="redis-py", **values)
+
+
 @ANY
 def test_a_deployed_backend_keeps_every_policy(render: Render, backend: str) -> None:
     assert [str(violation) for violation in policies.check(render(remote_backend(backend)))] == []
@@ -61,7 +72,7 @@ def test_an_external_backend_is_used_and_not_deployed(render: Render, backend: s
         values["auth"] = {"enabled": False}
     manifests = render(remote_backend(backend, **values))
     assert manifests.labelled(component="remote-backend") == []
-    assert urlsplit(remote_url(manifests)).netloc == "cache.example.com:7000"
+    assert address(manifests).netloc == "cache.example.com:7000"
 
 
 @ANY
@@ -75,7 +86,7 @@ def test_the_predictor_connects_to_the_service_and_the_service_to_the_server(ren
     values = remote_backend(backend, **({} if backend == "lmcache-server" else {"auth": {"enabled": False}}))
     manifests = render(values)
     (service,) = (m for m in manifests.labelled(component="remote-backend") if m["kind"] == "Service")
-    url = urlsplit(remote_url(manifests))
+    url = address(manifests)
     assert url.port == PORTS[backend] == service["spec"]["ports"][0]["port"]
     assert url.hostname is not None
     assert url.hostname.startswith(f"{service['metadata']['name']}.models.svc")
@@ -163,17 +174,17 @@ def test_a_probe_is_an_authenticated_ping_that_expects_a_pong(render: Render, ba
 
 @RESP
 def test_a_dead_backend_does_not_hold_up_a_request(render: Render, backend: str) -> None:
-    values = remote_backend(backend, auth={"enabled": False}, timeouts={"connectSeconds": 0.5, "commandSeconds": 3})
+    values = through_redis_py(backend, auth={"enabled": False}, timeouts={"connectSeconds": 0.5, "commandSeconds": 3})
     query = parse_qs(urlsplit(remote_url(render(values))).query)
     assert query["socket_connect_timeout"] == ["0.5"]
     assert query["socket_timeout"] == ["3"]
-    assert "socket_timeout=" in environment(pod(render(remote_backend(backend))).container)["REMOTE_BACKEND_URL"]
+    assert "socket_timeout=" in environment(pod(render(through_redis_py(backend))).container)["REMOTE_BACKEND_URL"]
 
 
 @RESP
 @pytest.mark.parametrize("auth", [True, False])
 def test_a_connection_to_a_replaced_server_loses_no_command(render: Render, backend: str, *, auth: bool) -> None:
-    manifests = render(remote_backend(backend, auth={"enabled": auth}))
+    manifests = render(through_redis_py(backend, auth={"enabled": auth}))
     url = environment(pod(manifests).container)["REMOTE_BACKEND_URL"] if auth else remote_url(manifests)
     query = parse_qs(urlsplit(url).query)
     assert query["health_check_interval"] == ["1"]
@@ -184,7 +195,7 @@ def test_a_connection_to_a_replaced_server_loses_no_command(render: Render, back
 def test_tls_verifies_with_the_users_authority_and_certificate(render: Render, backend: str) -> None:
     tls = {"enabled": True, "caSecret": "ca", "clientSecret": "client"}
     external = {"endpoint": "cache.example.com:6380", "database": 3, "tls": tls}
-    manifests = render(remote_backend(backend, deploy=False, external=external, auth={"existingSecret": "a"}))
+    manifests = render(through_redis_py(backend, deploy=False, external=external, auth={"existingSecret": "a"}))
     url = urlsplit(environment(pod(manifests).container)["REMOTE_BACKEND_URL"])
     query = {key: value for key, (value,) in parse_qs(url.query).items()}
     assert (url.scheme, url.netloc, url.path) == ("rediss", "cache.example.com:6380", "/3")
@@ -203,7 +214,7 @@ def test_tls_verifies_with_the_users_authority_and_certificate(render: Render, b
 @RESP
 def test_tls_without_verification_has_to_be_asked_for(render: Render, backend: str) -> None:
     external = {"endpoint": "cache.example.com:6380", "tls": {"enabled": True, "verify": False}}
-    manifests = render(remote_backend(backend, deploy=False, external=external, auth={"enabled": False}))
+    manifests = render(through_redis_py(backend, deploy=False, external=external, auth={"enabled": False}))
     assert parse_qs(urlsplit(remote_url(manifests)).query)["ssl_cert_reqs"] == ["none"]
 
 

@@ -1,6 +1,5 @@
 """Chunks on a shared volume: who mounts it, who writes where, and what deletes from it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rendering import CHART, Render, environment, lmcache_file, pod, remote_backend
+from rendering import CHART, Render, environment, lmcache_extra_config, lmcache_file, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifests
@@ -21,11 +20,6 @@ MIB = 2**20
 
 def filesystem(**values: Any) -> dict[str, Any]:
     return remote_backend("filesystem", **values)
-
-
-def extra_config(manifests: Manifests) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(environment(pod(manifests).container)["LMCACHE_EXTRA_CONFIG"])
-    return found
 
 
 def claim_of(spec: dict[str, Any], container: dict[str, Any]) -> str:
@@ -69,7 +63,7 @@ def test_the_new_claim_is_what_the_values_say(render: Render) -> None:
 @pytest.mark.parametrize("style", ["file", "env"])
 def test_the_connector_is_named_the_way_the_release_of_lmcache_knows(render: Render, style: str) -> None:
     manifests = render({**filesystem(), "lmcache": {"configStyle": style}})
-    assert extra_config(manifests)["remote_storage_plugin.fs.base_path"] == PATH
+    assert lmcache_extra_config(manifests)["remote_storage_plugin.fs.base_path"] == PATH
     variables = environment(pod(manifests).container)
     if style == "file":
         assert lmcache_file(manifests)["remote_storage_plugins"] == ["fs"]
@@ -98,7 +92,7 @@ def test_an_older_lmcache_gets_a_url(render: Render, values: dict[str, Any], *, 
 def test_each_replica_writes_in_a_folder_of_its_own_before_it_renames(render: Render) -> None:
     manifests = render(filesystem())
     names = [variable["name"] for variable in pod(manifests).container["env"]]
-    assert extra_config(manifests)["fs_connector_relative_tmp_dir"] == ".tmp-$(POD_NAME)"
+    assert lmcache_extra_config(manifests)["fs_connector_relative_tmp_dir"] == ".tmp-$(POD_NAME)"
     assert environment(pod(manifests).container)["POD_NAME"] == {"fieldRef": {"fieldPath": "metadata.name"}}
     assert names.index("POD_NAME") < names.index("LMCACHE_EXTRA_CONFIG")
 
@@ -106,10 +100,11 @@ def test_each_replica_writes_in_a_folder_of_its_own_before_it_renames(render: Re
 def test_settings_that_name_the_pod_stand_in_the_environment_alone(render: Render) -> None:
     values = {**filesystem(), "lmcache": {"config": {"extra_config": {"mine": 1}}}}
     assert "extra_config" not in lmcache_file(render(values))
-    assert extra_config(render(values))["mine"] == 1
-    assert extra_config(render(values))["fallback_policy"] == "local_cpu"
-    assert "LMCACHE_EXTRA_CONFIG" not in environment(pod(render()).container)
-    assert "POD_NAME" not in environment(pod(render()).container)
+    assert lmcache_extra_config(render(values))["mine"] == 1
+    assert lmcache_extra_config(render(values))["fallback_policy"] == "local_cpu"
+    without = render({"remoteBackend": {"type": "none"}})
+    assert "LMCACHE_EXTRA_CONFIG" not in environment(pod(without).container)
+    assert "POD_NAME" not in environment(pod(without).container)
 
 
 def test_nothing_is_waited_for_and_no_port_is_opened(render: Render) -> None:

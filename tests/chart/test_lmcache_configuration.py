@@ -11,6 +11,7 @@ from rendering import (
     Render,
     environment,
     lmcache_environment,
+    lmcache_extra_config,
     lmcache_file,
     option,
     pod,
@@ -54,7 +55,11 @@ def test_file_and_environment_say_the_same(render: Render, values: dict[str, Any
     configuration = lmcache_file(render(styled("file", values)))
     variables = lmcache_environment(render(styled("env", values)))
     stated = {key: yaml.safe_load(value) for key, value in variables.items() if key not in ENVIRONMENT_ONLY}
-    assert stated == {key: value for key, value in configuration.items() if key != "remote_url"}
+    plugins = stated.pop("remote_storage_plugins", None)
+    assert (plugins and plugins.split(",")) == configuration.pop("remote_storage_plugins", None)
+    assert stated.pop("extra_config") == lmcache_extra_config(render(styled("file", values)))
+    in_file = {"remote_url", "extra_config"}
+    assert stated == {key: value for key, value in configuration.items() if key not in in_file}
     assert variables.get("remote_url") == configuration.get("remote_url")
 
 
@@ -83,7 +88,7 @@ def test_every_default_that_keeps_a_cache_correct_is_set(render: Render, style: 
     else:
         configuration = {key: yaml.safe_load(value) for key, value in lmcache_environment(manifests).items()}
     assert configuration["pre_caching_hash_algorithm"] == "sha256_cbor"
-    assert configuration["extra_config"]["fallback_policy"] == "local_cpu"
+    assert lmcache_extra_config(manifests)["fallback_policy"] == "local_cpu"
     assert connector(render)["kv_load_failure_policy"] == "recompute"
 
 
@@ -117,7 +122,7 @@ def test_every_such_default_can_be_overridden(render: Render) -> None:
     assert variables["PYTHONHASHSEED"] == "7"
     assert variables["LMCACHE_TRACK_USAGE"] == "true"
     assert lmcache_file(manifests)["pre_caching_hash_algorithm"] == "builtin"
-    assert lmcache_file(manifests)["extra_config"]["fallback_policy"] == "none"
+    assert lmcache_extra_config(manifests)["fallback_policy"] == "none"
     assert connector(render, values)["kv_load_failure_policy"] == "fail"
 
 
@@ -140,8 +145,10 @@ def test_a_null_in_the_free_form_configuration_removes_a_key(render: Render) -> 
 
 
 def test_free_form_extra_config_is_merged_key_by_key(render: Render) -> None:
-    configuration = lmcache_file(render({"lmcache": {"config": {"extra_config": {"a": 1}}}}))
-    assert configuration["extra_config"] == {"fallback_policy": "local_cpu", "a": 1}
+    usual = lmcache_extra_config(render())
+    assert usual["fallback_policy"] == "local_cpu"
+    manifests = render({"lmcache": {"config": {"extra_config": {"a": 1}}}})
+    assert lmcache_extra_config(manifests) == {**usual, "a": 1}
 
 
 def test_large_numbers_are_not_written_as_floats(render: Render) -> None:

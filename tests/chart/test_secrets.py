@@ -4,7 +4,17 @@ import base64
 from typing import Any
 
 import pytest
-from rendering import EVERYTHING, PASSWORD, Render, environment, lmcache_file, pod, remote_backend, values_key
+from rendering import (
+    EVERYTHING,
+    PASSWORD,
+    Render,
+    environment,
+    lmcache_extra_config,
+    lmcache_file,
+    pod,
+    remote_backend,
+    values_key,
+)
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.helm import Helm
@@ -30,8 +40,8 @@ def test_every_credential_at_once_stays_secret(render: Render) -> None:
 @RESP
 @pytest.mark.parametrize("style", ["file", "env"])
 def test_with_credentials_lmcache_gets_its_url_from_the_launcher(render: Render, backend: str, style: str) -> None:
-    values = {**remote_backend(backend, auth={"password": PASSWORD}), "lmcache": {"configStyle": style}}
-    manifests = render(values)
+    values = remote_backend(backend, client="redis-py", auth={"password": PASSWORD})
+    manifests = render({**values, "lmcache": {"configStyle": style}})
     variables = environment(pod(manifests).container)
     assert variables["REMOTE_BACKEND_URL"].startswith("redis://")
     assert "@" not in variables["REMOTE_BACKEND_URL"]
@@ -57,7 +67,7 @@ def test_with_credentials_the_launcher_wraps_the_server(render: Render, backend:
 def test_without_credentials_the_launcher_has_none_to_hide(render: Render, backend: str) -> None:
     manifests = render(remote_backend(backend, auth={"enabled": False}))
     assert "LAUNCHER_REDACT" not in environment(pod(manifests).container)
-    assert lmcache_file(manifests)["remote_url"].startswith("redis://")
+    assert "direct_redis_password" not in lmcache_extra_config(manifests)
     assert not [name for name in environment(pod(manifests).container) if name.startswith("REMOTE_BACKEND_")]
     assert manifests.of_kind("Secret") == []
 

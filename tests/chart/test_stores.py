@@ -1,12 +1,11 @@
 """Mooncake, InfiniStore, S3, custom backends, the clients glide and direct: what the predictor and servers are told."""
 
-import json
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from rendering import CHART, PASSWORD, Render, environment, lmcache_file, pod, remote_backend
+from rendering import CHART, PASSWORD, Render, environment, lmcache_extra_config, lmcache_file, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.manifests import Manifest, Manifests
@@ -34,16 +33,6 @@ def direct(kind: str = "redis", **values: Any) -> dict[str, Any]:
 
 def glide(**values: Any) -> dict[str, Any]:
     return {**IMAGE, **remote_backend("valkey", client="glide", **values)}
-
-
-def extra_config(manifests: Manifests) -> dict[str, Any]:
-    """Settings of the connector, from wherever they stand."""
-    variables = environment(pod(manifests).container)
-    if "LMCACHE_EXTRA_CONFIG" in variables:
-        assert "extra_config" not in lmcache_file(manifests)
-        found: dict[str, Any] = json.loads(variables["LMCACHE_EXTRA_CONFIG"])
-        return found
-    return dict(lmcache_file(manifests)["extra_config"])
 
 
 def container(workload: Manifest) -> dict[str, Any]:
@@ -78,7 +67,7 @@ def test_every_policy_is_kept(render: Render, values: dict[str, Any]) -> None:
 class TestMooncake:
     def test_predictor_and_stores_find_the_same_master(self, render: Render) -> None:
         manifests = render(mooncake())
-        settings, store = extra_config(manifests), flags(manifests.one("StatefulSet"))
+        settings, store = lmcache_extra_config(manifests), flags(manifests.one("StatefulSet"))
         assert settings["mooncake_master_server_addr"] == store["master_server_address"]
         assert settings["mooncake_metadata_server"] == store["metadata_server"]
         service = of_backend(manifests, "Service")
@@ -91,7 +80,7 @@ class TestMooncake:
         )
 
     def test_both_spellings_of_the_master_are_set(self, render: Render) -> None:
-        settings = extra_config(render(mooncake()))
+        settings = lmcache_extra_config(render(mooncake()))
         assert settings["mooncake_master_server_addr"] == settings["mooncake_master_server_address"]
         assert settings["mooncake_device_name"] == settings["mooncake_rdma_devices"]
 
@@ -127,7 +116,7 @@ class TestMooncake:
             assert (selector.items() <= template.items()) is selected
 
     def test_the_predictor_lends_no_memory_and_is_known_by_its_address(self, render: Render) -> None:
-        settings = extra_config(render(mooncake(localBuffer="512Mi")))
+        settings = lmcache_extra_config(render(mooncake(localBuffer="512Mi")))
         assert settings["mooncake_global_segment_size"] == "0"
         assert settings["mooncake_local_hostname"] == "$(POD_IP)"
         assert settings["mooncake_local_buffer_size"] == str(GIB // 2)
@@ -135,7 +124,7 @@ class TestMooncake:
     def test_lmcache_finds_the_charts_connector_where_the_launcher_looks(self, render: Render) -> None:
         manifests = render(mooncake())
         (plugin,) = lmcache_file(manifests)["remote_storage_plugins"]
-        settings = extra_config(manifests)
+        settings = lmcache_extra_config(manifests)
         module = settings[f"remote_storage_plugin.{plugin}.module_path"]
         scripts = next(volume for volume in pod(manifests).spec["volumes"] if volume["name"] == "scripts")
         files = manifests.one("ConfigMap", scripts["configMap"]["name"])["data"]
@@ -162,7 +151,7 @@ class TestMooncake:
         store = container(manifests.one("StatefulSet"))
         assert store["resources"]["limits"]["rdma/hca"] == store["resources"]["requests"]["rdma/hca"] == 1
         assert flags(manifests.one("StatefulSet"))["device_names"] == "mlx5_0"
-        assert extra_config(manifests)["mooncake_rdma_devices"] == "mlx5_0"
+        assert lmcache_extra_config(manifests)["mooncake_rdma_devices"] == "mlx5_0"
         assert "rdma/hca" not in container(manifests.one("Deployment"))["resources"]["limits"]
 
     def test_predictor_and_stores_alone_connect(self, render: Render) -> None:
@@ -201,8 +190,8 @@ class TestMooncake:
         external = {"endpoint": "master.example.com:50051", "metadataServer": "P2PHANDSHAKE"}
         manifests = render(mooncake(deploy=False, external=external))
         assert manifests.labelled(component="remote-backend") == []
-        assert extra_config(manifests)["mooncake_master_server_addr"] == "master.example.com:50051"
-        assert extra_config(manifests)["mooncake_metadata_server"] == "P2PHANDSHAKE"
+        assert lmcache_extra_config(manifests)["mooncake_master_server_addr"] == "master.example.com:50051"
+        assert lmcache_extra_config(manifests)["mooncake_metadata_server"] == "P2PHANDSHAKE"
         (wait,) = pod(manifests).spec["initContainers"]
         assert "master.example.com:50051" in wait["args"]
 
@@ -214,7 +203,7 @@ class TestInfiniStore:
         server, url = flags(manifests.one("Deployment")), urlsplit(lmcache_file(manifests)["remote_url"])
         assert (url.scheme, str(url.port)) == ("infinistore", server["service-port"])
         assert parse_qs(url.query) == {"device": [server["dev-name"]]} == {"device": ["mlx5_2"]}
-        assert (extra_config(manifests)["infinistore_link_type"], server["link-type"]) == ("LINK_IB", "IB")
+        assert (lmcache_extra_config(manifests)["infinistore_link_type"], server["link-type"]) == ("LINK_IB", "IB")
 
     def test_a_full_server_evicts(self, render: Render) -> None:
         server = container(render(infinistore(resources={"limits": {"memory": "20Gi"}})).one("Deployment"))
@@ -243,7 +232,7 @@ class TestS3:
     def test_the_bucket_is_the_first_part_of_the_host(self, render: Render) -> None:
         manifests = render(s3(external={"endpoint": "s3.eu-central-1.amazonaws.com", "region": "eu-central-1"}))
         assert lmcache_file(manifests)["remote_url"] == "s3://kv.s3.eu-central-1.amazonaws.com"
-        settings = extra_config(manifests)
+        settings = lmcache_extra_config(manifests)
         assert settings["s3_region"] == "eu-central-1"
         assert settings["save_chunk_meta"] is False
         assert settings["disable_tls"] is False
@@ -262,7 +251,7 @@ class TestS3:
         manifests = render(s3(external=external))
         (wait,) = pod(manifests).spec["initContainers"]
         assert wait["args"][0] == waited_for
-        assert extra_config(manifests)["disable_tls"] is not external.get("tls", {}).get("enabled", True)
+        assert lmcache_extra_config(manifests)["disable_tls"] is not external.get("tls", {}).get("enabled", True)
 
     def test_credentials_come_from_the_secret_or_from_the_pods_identity(self, render: Render) -> None:
         given = environment(pod(render(s3(auth={"existingSecret": "a", "accessKeyIdKey": "id"}))).container)
@@ -284,7 +273,7 @@ class TestGlide:
         external = {"endpoint": "cache.example.com:6380", "database": 3, "tls": {"enabled": True}}
         manifests = render(glide(deploy=False, external=external, auth={"existingSecret": "a", "username": "cache"}))
         assert lmcache_file(manifests)["remote_url"] == "valkey://cache.example.com:6380"
-        settings = extra_config(manifests)
+        settings = lmcache_extra_config(manifests)
         assert (settings["valkey_database"], settings["tls_enable"]) == (3, True)
         assert (settings["valkey_username"], settings["save_chunk_meta"]) == ("cache", False)
         assert (settings["connection_timeout"], settings["request_timeout"]) == (2, 10)
@@ -292,7 +281,7 @@ class TestGlide:
     def test_the_launcher_is_told_where_the_password_goes_and_no_configuration_has_it(self, render: Render) -> None:
         manifests = render(glide(auth={"password": PASSWORD}))
         variables = environment(pod(manifests).container)
-        assert extra_config(manifests)["valkey_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
+        assert lmcache_extra_config(manifests)["valkey_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
         assert "secretKeyRef" in variables["REMOTE_BACKEND_PASSWORD"]
         assert "REMOTE_BACKEND_URL" not in variables
         assert variables["LAUNCHER_REDACT"] == "REMOTE_BACKEND_PASSWORD"
@@ -300,19 +289,28 @@ class TestGlide:
 
     def test_without_a_password_the_settings_stand_in_the_file(self, render: Render) -> None:
         manifests = render(glide(auth={"enabled": False}))
-        assert "valkey_password" not in extra_config(manifests)
+        assert "valkey_password" not in lmcache_extra_config(manifests)
         assert "LMCACHE_EXTRA_CONFIG" not in environment(pod(manifests).container)
-
-    def test_the_usual_client_stays_the_default(self, render: Render) -> None:
-        variables = environment(pod(render(remote_backend("valkey"))).container)
-        assert urlsplit(variables["REMOTE_BACKEND_URL"]).scheme == "redis"
 
 
 class TestDirect:
     @pytest.mark.parametrize("kind", ["redis", "valkey", "redis-sentinel"])
+    def test_the_charts_connector_is_the_default_where_lmcache_can_host_it(self, render: Render, kind: str) -> None:
+        def is_direct(**lmcache: Any) -> bool:
+            manifests = render({**remote_backend(kind), "lmcache": lmcache})
+            variables = environment(pod(manifests).container)
+            (found,) = {"direct_redis_url" in lmcache_extra_config(manifests), "REMOTE_BACKEND_URL" not in variables}
+            return found
+
+        assert is_direct()
+        assert is_direct(version="0.4.7")
+        assert not is_direct(version="0.4.6")
+        assert not is_direct(config={"enable_scheduler_bypass_lookup": True})
+
+    @pytest.mark.parametrize("kind", ["redis", "valkey", "redis-sentinel"])
     def test_every_server_of_the_protocol_is_reached_by_the_charts_connector(self, render: Render, kind: str) -> None:
         manifests = render(direct(kind, connections=7, timeouts={"connectSeconds": 0.5, "commandSeconds": 3}))
-        settings = extra_config(manifests)
+        settings = lmcache_extra_config(manifests)
         (plugin,) = lmcache_file(manifests)["remote_storage_plugins"]
         module = settings[f"remote_storage_plugin.{plugin}.module_path"]
         scripts = next(one["data"] for one in manifests.of_kind("ConfigMap") if f"{module}.py" in one["data"])
@@ -322,7 +320,7 @@ class TestDirect:
         assert imported
         assert {f"{name}.py" for name in imported} <= scripts.keys()
         assert "remote_url" not in lmcache_file(manifests)
-        usual = environment(pod(render(remote_backend(kind))).container)["REMOTE_BACKEND_URL"]
+        usual = environment(pod(render(remote_backend(kind, client="redis-py"))).container)["REMOTE_BACKEND_URL"]
         assert settings["direct_redis_url"] == usual.partition("?")[0]
         names = ("connections", "connect_s", "command_s")
         assert [settings[f"direct_redis_{name}"] for name in names] == [7, 0.5, 3]
@@ -330,7 +328,7 @@ class TestDirect:
     def test_the_launcher_is_told_where_the_password_goes_and_no_configuration_has_it(self, render: Render) -> None:
         manifests = render(direct(auth={"password": PASSWORD}))
         variables = environment(pod(manifests).container)
-        assert extra_config(manifests)["direct_redis_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
+        assert lmcache_extra_config(manifests)["direct_redis_password"] == "%REMOTE_BACKEND_PASSWORD%"  # noqa: S105 - a placeholder
         assert "secretKeyRef" in variables["REMOTE_BACKEND_PASSWORD"]
         assert "REMOTE_BACKEND_URL" not in variables
         assert "launcher.py" in " ".join(manifests.one("ServingRuntime")["spec"]["containers"][0]["command"])
@@ -339,7 +337,7 @@ class TestDirect:
         tls = {"enabled": True, "caSecret": "authority", "clientSecret": "identity"}
         external = {"endpoint": "cache.example.com:6380", "database": 3, "tls": tls}
         manifests = render(direct(deploy=False, external=external, auth={"existingSecret": "a", "username": "cache"}))
-        settings = extra_config(manifests)
+        settings = lmcache_extra_config(manifests)
         assert settings["direct_redis_url"] == "rediss://cache.example.com:6380/3"
         assert settings["direct_redis_username"] == "cache"
         assert settings["direct_redis_verify"] is True
@@ -349,7 +347,7 @@ class TestDirect:
 
     def test_a_server_that_is_not_verified_is_a_setting(self, render: Render) -> None:
         external = {"endpoint": "cache.example.com:6380", "tls": {"enabled": True, "verify": False}}
-        settings = extra_config(render(direct(deploy=False, external=external, auth={"enabled": False})))
+        settings = lmcache_extra_config(render(direct(deploy=False, external=external, auth={"enabled": False})))
         assert settings["direct_redis_verify"] is False
         assert not settings.keys() & {"direct_redis_ca", "direct_redis_certificate", "direct_redis_password"}
 
@@ -383,7 +381,7 @@ class TestCustom:
     def test_credentials_go_where_settings_ask_for_them(self, render: Render) -> None:
         config = {"extra_config": {"azure_account_key": "%REMOTE_BACKEND_PASSWORD%"}}
         manifests = render(remote_backend("custom", url="azure://kv", config=config, auth={"existingSecret": "a"}))
-        assert extra_config(manifests)["azure_account_key"] == "%REMOTE_BACKEND_PASSWORD%"
+        assert lmcache_extra_config(manifests)["azure_account_key"] == "%REMOTE_BACKEND_PASSWORD%"
         assert environment(pod(manifests).container)["REMOTE_BACKEND_URL"] == "azure://kv"
 
     def test_variables_ports_and_the_wait_are_the_users(self, render: Render) -> None:

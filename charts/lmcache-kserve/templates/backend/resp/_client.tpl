@@ -51,9 +51,19 @@ has been idle for a second, and repeats a command after a timeout.
   {{- printf "%s?%s" (include "lmcache-kserve.backend.resp.address" .) (join "&" $options) -}}
 {{- end }}
 
-{{/* What LMCache of mode in-process connects with: redis-py, glide, which only valkey can choose, or direct. */}}
+{{/*
+What LMCache of mode in-process connects with: redis-py, glide, which only valkey can choose, or direct. auto is direct, unless the
+LMCache of the image or the user's configuration cannot do with it.
+*/}}
 {{- define "lmcache-kserve.backend.resp.client" -}}
-{{- get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" -}}
+  {{- $client := get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" -}}
+  {{- if ne $client "auto" -}}
+    {{- $client -}}
+  {{- else if get .Values.lmcache.config "enable_scheduler_bypass_lookup" -}}
+redis-py
+  {{- else -}}
+    {{- ternary "direct" "redis-py" (eq "true" (include "lmcache-kserve.versions.has" (list . "lmcache" "connectorsByName"))) -}}
+  {{- end -}}
 {{- end }}
 
 {{/* Whether LMCache uses its glide client. Output: "true" or nothing. */}}
