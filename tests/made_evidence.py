@@ -22,6 +22,7 @@ from lmcache_kserve.evidence import (
     ReplicaKill,
     ReplicaLog,
     Restart,
+    ScaleOut,
     Subject,
 )
 from lmcache_kserve.lmcache.logs import Lookup, RequestLog, Tiers
@@ -113,6 +114,17 @@ def outage() -> Outage:
     )
 
 
+def scale_out(*, old_s: float = 0.4, shared_s: float = 0.5, alone_s: float = 4.0) -> ScaleOut:
+    """A new replica's first requests; times vary a little from request to request."""
+    drifts = [1 + 0.01 * (number % 7) for number in range(20)]
+    return ScaleOut(
+        old=tuple(one_pass("predictor-1", 700, old_s * drift, WARM) for drift in drifts),
+        shared=tuple(one_pass("predictor-1", 730, shared_s * drift, WARM) for drift in drifts),
+        alone=tuple(one_pass("predictor-1", 760, alone_s * drift, COLD) for drift in drifts),
+        start_s=40.0,
+    )
+
+
 def evidence() -> Evidence:
     """Mode multiprocess with a backend that the release runs: every check applies, and every check passes."""
     pairs = tuple(pair(index) for index in range(12))
@@ -131,6 +143,7 @@ def evidence() -> Evidence:
         finished=after(360),
         seed=7,
         wanted_pairs=12,
+        wanted_scale_out=True,
         replicas=(facts("predictor-0"), facts("predictor-1"), facts("baseline-0", "baseline")),
         warmups=(pair(0),),
         pairs=pairs,
@@ -144,6 +157,7 @@ def evidence() -> Evidence:
             cached=(Compared(alone="four five", together="four five"),) * 8,
             control=(Compared(alone="six", together="six"),) * 8,
         ),
+        scale_out=scale_out(),
         external_hits=ExternalHits(before=100, after=100 + HIT_TOKENS * 12, logged_hit_tokens=HIT_TOKENS * 12),
         kill=ReplicaKill(
             victim="predictor-1",

@@ -63,8 +63,7 @@ class Pair:
         cold: the prompt's first pass, on one replica.
         warm: the prompt's second pass, on another replica; on the same replica where replicas share no chunks.
         no_cache: the prompt's first pass on the baseline; None without a baseline.
-        limit: the prompt's second pass on the baseline. vLLM's own prefix cache then holds the whole prompt, and no
-            cache can do better.
+        limit: the prompt's second pass on the baseline, from vLLM's own prefix cache: no cache can do better.
         no_cache_again: another fresh prompt of the same length on the baseline. It shows the noise of `no_cache`.
     """
 
@@ -137,8 +136,7 @@ class BackendGrowth:
     """The backend before and after the measured pairs.
 
     Attributes:
-        before: what the backend held before the first measured pair.
-        after: what the backend held after the last measured pair.
+        before, after: what the backend held before the first measured pair and after the last one.
         chunks: chunks in the prompts of the measured pairs.
         workers: workers of a replica; each stores its own part of a chunk.
     """
@@ -154,8 +152,7 @@ class ExternalHits:
     """`vllm:external_prefix_cache_hits_total` in tokens, summed over the replicas.
 
     Attributes:
-        before: the counter before the first measured pair.
-        after: the counter after the last measured pair.
+        before, after: the counter before the first measured pair and after the last one.
         logged_hit_tokens: hit tokens of the measured pairs in LMCache's logs.
     """
 
@@ -208,7 +205,7 @@ class ReplicaKill:
     Attributes:
         victim: the replica that was killed.
         interrupted: whether the kill cut the request off.
-        attempts: the client's tries of that request, in order; the second try is the client's retry.
+        attempts: the client's tries of that request, in order; the second is the retry.
         expected: the text that the answer has to begin with.
         survivors: the steady traffic on the other replicas, from before the kill until the victim was back.
         restart_s: seconds until the victim was ready again.
@@ -233,6 +230,23 @@ class Restart:
 
     repeated: Pass
     expected: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleOut:
+    """The first requests of a new replica, beside those of the replica whose place it takes.
+
+    Attributes:
+        old: the replica that has served for a while, asked for prompts that another replica computed.
+        shared: a new replica in its place, asked for the same prompts.
+        alone: one more new replica, asked for prompts that nobody computed, as if there were no shared cache.
+        start_s: seconds until the first new replica was ready.
+    """
+
+    old: tuple[Pass, ...]
+    shared: tuple[Pass, ...]
+    alone: tuple[Pass, ...]
+    start_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,17 +329,17 @@ class Evidence:
 
     Attributes:
         subject: the target's own facts.
-        started: when the experiment began.
-        finished: when it ended.
+        started, finished: when the experiment began and ended.
         seed: seed of the prompts; the same seed makes the same prompts.
         wanted_pairs: measured pairs that the user asked for.
-        wanted_faults: whether the user asked for faults (no `--no-faults`).
+        wanted_faults, wanted_scale_out: whether the user asked for them (no `--no-faults`, `--scale-out`).
         replicas: how every engine was started, the baseline last.
         warmups: pairs that were measured and set aside.
         pairs: the measured pairs.
         growth: the backend over the measured pairs.
         external_hits: vLLM's own count of hits over the measured pairs.
         at_once: requests at the same time.
+        scale_out: the first requests of a new replica.
         kill: the killed replica.
         restart: the replica that came back.
         server_outage: the outage of an LMCache server of mode multiprocess.
@@ -342,12 +356,14 @@ class Evidence:
     seed: int
     wanted_pairs: int
     wanted_faults: bool = True
+    wanted_scale_out: bool = False
     replicas: tuple[ReplicaFacts, ...] = ()
     warmups: tuple[Pair, ...] = ()
     pairs: tuple[Pair, ...] = ()
     growth: BackendGrowth | Unreadable | None = None
     external_hits: ExternalHits | Unreadable | None = None
     at_once: AtOnce | Unreadable | None = None
+    scale_out: ScaleOut | Unreadable | None = None
     kill: ReplicaKill | Unreadable | None = None
     restart: Restart | Unreadable | None = None
     server_outage: Outage | Unreadable | None = None

@@ -34,6 +34,10 @@ PromptTokens = Annotated[int, typer.Option(min=64, help="Length of the prompts, 
 AnswerTokens = Annotated[
     int, typer.Option(min=1, help="Length of the answers, in tokens. Long answers show small errors of a cache.")
 ]
+ScaleOut = Annotated[
+    bool, typer.Option("--scale-out", help="Also measure the first 20 requests of a new replica; takes minutes.")
+]
+SCALE_OUT_REQUESTS = 20
 ReportFolder = Annotated[
     Path | None, typer.Option(help="Folder for report.json, report.html, report.xml and the logs.")
 ]

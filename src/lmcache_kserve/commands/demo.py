@@ -14,10 +14,12 @@ from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import (
     DEFAULTS,
+    SCALE_OUT_REQUESTS,
     AnswerTokens,
     Pairs,
     PromptTokens,
     ReportFolder,
+    ScaleOut,
     Settings,
     ValuesFiles,
     command_words,
@@ -57,6 +59,7 @@ def demo(  # noqa: PLR0913 - one parameter per option
     baseline: Annotated[
         bool, typer.Option(help="Also run plain vLLM, to report overhead and share of the possible gain.")
     ] = True,
+    scale_out: ScaleOut = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the release running afterwards, until Ctrl-C.")] = False,
     out: ReportFolder = None,
     chart: Annotated[
@@ -75,7 +78,12 @@ def demo(  # noqa: PLR0913 - one parameter per option
             secrets=parse_secrets(secrets or ()),
             model=model,
             engine=engine,
-            measurement=Measurement(pairs=pairs, prompt_tokens=prompt_tokens, answer_tokens=answer_tokens),
+            measurement=Measurement(
+                pairs=pairs,
+                prompt_tokens=prompt_tokens,
+                answer_tokens=answer_tokens,
+                scale_out_requests=SCALE_OUT_REQUESTS if scale_out else 0,
+            ),
             baseline=baseline,
             keep=keep,
             out=out,

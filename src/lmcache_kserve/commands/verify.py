@@ -13,10 +13,12 @@ from lmcache_kserve.cluster.target import ClusterTarget
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import (
     DEFAULTS,
+    SCALE_OUT_REQUESTS,
     AnswerTokens,
     Pairs,
     PromptTokens,
     ReportFolder,
+    ScaleOut,
     command_words,
     finish,
 )
@@ -44,6 +46,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
     faults: Annotated[
         bool, typer.Option("--faults/--no-faults", help="Also kill a replica and interrupt the backend.")
     ] = True,
+    scale_out: ScaleOut = False,
     out: ReportFolder = None,
 ) -> None:
     """Prove that the cache of a release on a cluster is shared, from here with a kubeconfig.
@@ -62,6 +65,7 @@ def verify(  # noqa: PLR0913 - one parameter per option
             answer_tokens=answer_tokens,
             kill_answer_tokens=_KILL_ANSWER_TOKENS,
             faults=faults,
+            scale_out_requests=SCALE_OUT_REQUESTS if scale_out else 0,
         ),
         out=out,
         command=command_words(),

@@ -22,6 +22,7 @@ class Measurement:
             processor from an engine that starts beside it.
         survivor_interval_s: the same pause while a killed replica starts again: longer, to leave it the processor.
         faults: whether to kill a replica and to interrupt the backend.
+        scale_out_requests: how many first requests of a new replica to measure; 0 for none.
     """
 
     pairs: int = 12
@@ -37,3 +38,4 @@ class Measurement:
     traffic_interval_s: float = 1.0
     survivor_interval_s: float = 5.0
     faults: bool = True
+    scale_out_requests: int = 0

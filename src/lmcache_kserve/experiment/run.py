@@ -1,7 +1,8 @@
 """The experiment: the same sequence of requests and faults for a laptop and for a GPU cluster.
 
-The measured pairs come first, then requests at the same time, then the killed replica, then the LMCache server of mode
-multiprocess. The outage of the backend comes last: some clients never reconnect, and would spoil the stages after it.
+The measured pairs come first, then requests at the same time, then a new replica where the user asked for one. The
+killed replica and the LMCache server of mode multiprocess follow. The outage of the backend comes last: some clients
+never reconnect, and would spoil the stages after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from lmcache_kserve.experiment.client import RequestError
 from lmcache_kserve.experiment.faults import interrupt_backend, interrupt_cache_server, kill_replica
 from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.experiment.measurement import Measurement
+from lmcache_kserve.experiment.scale_out import scale_out
 from lmcache_kserve.lmcache.logs import plain
 from lmcache_kserve.lmcache.metrics import counter
 from lmcache_kserve.progress import Progress, untold
@@ -83,7 +85,7 @@ class _Experiment:
         self._journal.progress("calibrate", 1, 1)
         growth: BackendGrowth | Unreadable | None = None
         external: ExternalHits | Unreadable | None = None
-        at_once = kill = restart = server_outage = outage = None
+        at_once = new_replica = kill = restart = server_outage = outage = None
         self._measure("warm-up", measurement.warmup_pairs, self._warmups)
         if not self._stopped:
             contents, hits = self._contents(), self._external_hits()
@@ -92,6 +94,8 @@ class _Experiment:
             external = self._external_growth(hits)
         if not self._stopped:
             at_once = ask_at_once(bench)
+        if not self._stopped and measurement.scale_out_requests:
+            new_replica = scale_out(bench)
         if not self._stopped and measurement.faults:
             kill, restart = kill_replica(bench)
         if not self._stopped and measurement.faults and (server := bench.target.cache_server):
@@ -109,12 +113,14 @@ class _Experiment:
             seed=bench.seed,
             wanted_pairs=measurement.pairs,
             wanted_faults=measurement.faults,
+            wanted_scale_out=measurement.scale_out_requests > 0,
             replicas=bench.facts(),
             warmups=tuple(self._warmups),
             pairs=tuple(self._pairs),
             growth=growth,
             external_hits=external,
             at_once=at_once,
+            scale_out=new_replica,
             kill=kill,
             restart=restart,
             server_outage=server_outage,

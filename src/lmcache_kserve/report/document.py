@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from lmcache_kserve.evidence import Evidence, Pair, ReplicaFacts
+from lmcache_kserve.evidence import Evidence, Pair, Pass, ReplicaFacts, ScaleOut
 from lmcache_kserve.verdict import CHECKS, Check, Result, not_applicable
 from lmcache_kserve.verdict.statistics import MINIMUM_SAMPLES, LoadSummary, TtftSummary, loads, summarize
 
@@ -129,6 +129,7 @@ def document(report: Report) -> dict[str, Any]:
         "stopped": evidence.stopped,
         "ttft": _ttft(evidence, report.ttft),
         "load": _load(report.load),
+        "scale_out": _scale_out(evidence),
         "warnings": list(report.warnings),
         "timeline": _timeline(evidence),
         "fault_windows": [
@@ -218,6 +219,22 @@ def _load(summary: LoadSummary | None) -> dict[str, Any] | None:
         "compute_s_per_token": summary.compute_s_per_token,
         "slower_than_computing": summary.slower_than_computing,
     }
+
+
+def _scale_out(evidence: Evidence) -> dict[str, Any] | None:
+    seen = evidence.scale_out
+    if not isinstance(seen, ScaleOut):
+        return None
+    return {
+        "start_s": _round(seen.start_s),
+        "old": [_first_request(one) for one in seen.old],
+        "shared": [_first_request(one) for one in seen.shared],
+        "alone": [_first_request(one) for one in seen.alone],
+    }
+
+
+def _first_request(one: Pass) -> dict[str, Any]:
+    return {"prompt_tokens": one.prompt_tokens, "hit_tokens": one.hit_tokens, "ttft_s": _round(one.ttft_s)}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page, in the reader's light or dark colours."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
@@ -9,7 +9,7 @@ from itertools import takewhile
 import jinja2
 from markupsafe import Markup
 
-from lmcache_kserve.evidence import Evidence, FaultWindow, Pair, full_chunk_tokens
+from lmcache_kserve.evidence import Evidence, FaultWindow, ScaleOut, full_chunk_tokens
 from lmcache_kserve.report.document import Report, document
 
 _MINUTE_S = 60
@@ -43,15 +43,21 @@ def render_html(report: Report) -> str:
         place=_place(report.evidence),
         short=_short({replica for pair in pairs for replica in (pair.cold.replica, pair.warm.replica)}),
         figures=_figures(report),
-        plot=_plot(pairs) if pairs else None,
+        plots=_plots(report.evidence),
         faults=[_fault(report, fault) for fault in report.evidence.faults],
     )
 
 
-def _plot(pairs: Sequence[Pair]) -> Markup:
-    from lmcache_kserve.report.plot import inline_svg  # noqa: PLC0415 - only who draws waits for matplotlib
+def _plots(evidence: Evidence) -> dict[str, Markup | None]:
+    """The pictures by what they show; None where it was not measured."""
+    from lmcache_kserve.report import plot  # noqa: PLC0415 - only who draws waits for matplotlib
 
-    return Markup(inline_svg(pairs))  # noqa: S704 - markup of our own drawing, made from numbers alone
+    charts = {
+        "pairs": plot.pairs_chart(evidence.pairs) if evidence.pairs else None,
+        "scale_out": plot.scale_out_chart(evidence.scale_out) if isinstance(evidence.scale_out, ScaleOut) else None,
+    }
+    # Markup of our own drawing, made from numbers alone.
+    return {name: Markup(plot.inline_svg(chart)) if chart else None for name, chart in charts.items()}  # noqa: S704
 
 
 def _place(evidence: Evidence) -> str:

@@ -15,6 +15,7 @@ from lmcache_kserve.verdict import (
     identical_output,
     replica_kill,
     restart_hit,
+    scale_out,
     ttft,
 )
 from lmcache_kserve.verdict.check import Check, Result
@@ -24,6 +25,7 @@ __all__ = ["CHECKS", "Check", "Result", "judge", "not_applicable"]
 CHECKS: tuple[Check, ...] = (
     cross_replica_hit.CHECK,
     restart_hit.CHECK,
+    scale_out.CHECK,
     backend_grew.CHECK,
     external_hits_metric.CHECK,
     identical_output.CHECK,

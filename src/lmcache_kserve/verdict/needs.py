@@ -8,6 +8,11 @@ def faults(evidence: Evidence) -> str | None:
     return None if evidence.wanted_faults else "--no-faults was given, so the experiment interrupted nothing"
 
 
+def scale_out(evidence: Evidence) -> str | None:
+    """The user asked for a new replica's first requests."""
+    return None if evidence.wanted_scale_out else "--scale-out was not given"
+
+
 def backend(evidence: Evidence) -> str | None:
     """The release has a remote backend."""
     return None if evidence.subject.backend_type != "none" else "remoteBackend.type is none"

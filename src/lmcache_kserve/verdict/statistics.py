@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence import Pair
+from lmcache_kserve.evidence import Pair, Pass, ScaleOut
 from lmcache_kserve.lmcache.logs import RequestLog
 
 MINIMUM_SAMPLES = 3
@@ -78,6 +78,45 @@ class LoadSummary:
     def slower_than_computing(self) -> bool:
         """Whether a token takes longer to load than to compute."""
         return self.s_per_token > self.compute_s_per_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleOutSummary:
+    """The 90th percentile of TTFT over the first requests of a new replica, in seconds.
+
+    Attributes:
+        old_s: the replica that has served for a while.
+        shared_s: the new replica, of prompts that the shared cache holds.
+        alone_s: the new replica, of prompts that nobody computed.
+    """
+
+    old_s: float
+    shared_s: float
+    alone_s: float
+
+    @property
+    def shared_ratio(self) -> float:
+        """How many times as long as the old replica the new one takes with the shared cache."""
+        return self.shared_s / self.old_s
+
+    @property
+    def alone_ratio(self) -> float:
+        """How many times as long as the old replica the new one takes without it."""
+        return self.alone_s / self.old_s
+
+
+def scaled_out(seen: ScaleOut) -> ScaleOutSummary:
+    """The percentiles of what was measured.
+
+    Raises:
+        TooFewPairsError: there are fewer than three requests.
+    """
+    return ScaleOutSummary(old_s=_p90(seen.old), shared_s=_p90(seen.shared), alone_s=_p90(seen.alone))
+
+
+def _p90(passes: Sequence[Pass]) -> float:
+    _enough(passes)
+    return statistics.quantiles((one.ttft_s for one in passes), n=10, method="inclusive")[-1]
 
 
 def loads(pairs: Sequence[Pair]) -> LoadSummary | None:

@@ -8,7 +8,7 @@ from fake_release import FakeTarget, Faults
 from proving import QUICK, prove, run
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence import ExternalHits, Outage, ReplicaKill, Restart, Unreadable
+from lmcache_kserve.evidence import ExternalHits, Outage, ReplicaKill, Restart, ScaleOut, Unreadable
 from lmcache_kserve.experiment.client import CompletionClient
 from lmcache_kserve.experiment.measurement import Measurement
 
@@ -227,7 +227,7 @@ def test_without_a_shared_backend_the_same_replica_is_asked_again_and_the_rest_i
     assert seen.failed == {}
     assert all(pair.cold.replica == pair.warm.replica for pair in seen.evidence.pairs)
     nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
-    assert set(seen.not_applicable) == nothing_shared | {"cache-server-outage"}
+    assert set(seen.not_applicable) == nothing_shared | {"cache-server-outage", "scale-out"}
     assert isinstance(seen.evidence.external_hits, ExternalHits)
 
 
@@ -315,14 +315,32 @@ def test_without_faults_the_service_is_left_alone_and_the_reasons_are_given() ->
         assert target.store.keys
     assert seen.failed == {}
     provoked = {"restart-hit", "backend-outage", "cache-server-outage", "replica-kill"}
-    assert set(seen.not_applicable) == provoked
+    assert set(seen.not_applicable) == provoked | {"scale-out"}
     assert "--no-faults" in seen.not_applicable["replica-kill"]
+
+
+def test_a_new_replica_is_asked_what_the_cache_holds_and_then_what_nobody_computed() -> None:
+    with FakeTarget() as target:
+        seen = prove(target, measurement=replace(QUICK, scale_out_requests=4)).evidence.scale_out
+
+    assert isinstance(seen, ScaleOut)
+    assert {one.replica for one in (*seen.old, *seen.shared, *seen.alone)} == {"predictor-1"}
+    assert [one.text for one in seen.old] == [one.text for one in seen.shared]
+    assert [one.hit_tokens for one in seen.shared] == [2816] * 4
+    assert [one.hit_tokens for one in seen.alone] == [0] * 4
+
+
+def test_a_new_replica_that_does_not_start_is_told() -> None:
+    with FakeTarget(faults=Faults(restart_fails=True)) as target:
+        seen = prove(target, measurement=replace(QUICK, scale_out_requests=4))
+
+    assert "did not become ready in 300 s" in seen.failed["scale-out"]
 
 
 def test_a_backend_that_others_run_is_not_interrupted() -> None:
     seen = run(runs_backend=False)
     assert seen.failed == {}
-    assert set(seen.not_applicable) == {"backend-outage", "cache-server-outage"}
+    assert set(seen.not_applicable) == {"backend-outage", "cache-server-outage", "scale-out"}
     assert seen.evidence.outage is None
 
 
@@ -331,7 +349,7 @@ class TestMultiprocess:
         seen = run(mode="multiprocess")
 
         assert seen.failed == {}
-        assert seen.not_applicable == {}
+        assert set(seen.not_applicable) == {"scale-out"}
         assert isinstance(seen.evidence.server_outage, Outage)
         assert seen.checks["cross-replica-hit"].evidence["passes"][0]["warm_tiers"]["l1_objects"] == 0
 
@@ -344,7 +362,7 @@ class TestMultiprocess:
         seen = run(mode="multiprocess", shares_server=True, backend="none")
 
         assert seen.failed == {}
-        assert set(seen.not_applicable) == {"backend-grew", "backend-outage"}
+        assert set(seen.not_applicable) == {"backend-grew", "backend-outage", "scale-out"}
         assert all(pair.cold.replica != pair.warm.replica for pair in seen.evidence.pairs)
 
     def test_servers_without_a_backend_share_nothing(self) -> None:
@@ -352,7 +370,7 @@ class TestMultiprocess:
 
         assert seen.failed == {}
         nothing_shared = {"cross-replica-hit", "restart-hit", "backend-grew", "backend-outage"}
-        assert set(seen.not_applicable) == nothing_shared
+        assert set(seen.not_applicable) == nothing_shared | {"scale-out"}
         assert isinstance(seen.evidence.server_outage, Outage)
 
     def test_a_server_whose_engine_does_not_come_back_fails(self) -> None:

@@ -16,7 +16,7 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence import Evidence, Pair
 from lmcache_kserve.lmcache.logs import Load, RequestLog
 from lmcache_kserve.report import Report, document, dump_json, make, render_html, render_junit, table, write
-from lmcache_kserve.report.plot import save_plot
+from lmcache_kserve.report.plot import pairs_chart, save_plot
 from lmcache_kserve.verdict import CHECKS, judge
 
 IDS = [check.id for check in CHECKS]
@@ -35,6 +35,7 @@ def stopped() -> Evidence:
         pairs=(),
         stopped="no cross-replica hit",
         replicas=(facts("predictor-0"), bare),
+        scale_out=None,
         kill=None,
         server_outage=None,
         outage=None,
@@ -176,8 +177,10 @@ def test_the_page_says_of_each_check_when_it_passes() -> None:
 def test_the_page_shows_a_plot_that_follows_its_colours() -> None:
     text = render_html(report())
 
-    assert text.count("<svg") == 1
-    assert "var(--warm)" in text[text.index("<svg") :]
+    first, second = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert "every pair" in first
+    assert "new replica" in second
+    assert all("var(--warm)" in one for one in (first, second))
     assert not re.search(r"#0[1-7]0[1-7]0[1-7]", text)
 
 
@@ -200,7 +203,7 @@ def test_the_page_names_the_place_that_reuse_goes_through(backend: str, server: 
 def test_the_page_of_a_failed_proof_says_why_first() -> None:
     text = render_html(report(stopped()))
 
-    assert f"6 of {len(CHECKS)} checks failed" in text
+    assert f"7 of {len(CHECKS)} checks failed" in text
     assert text.index("Why it failed") < text.index("<h2>Checks</h2>")
     assert text.count("PYTHONHASHSEED is not set on predictor-1 (") == 1
     assert "<svg" not in text
@@ -236,14 +239,14 @@ def test_junit_has_a_case_for_each_check_and_skips_what_does_not_apply() -> None
 
     assert suite is not None
     assert [case.get("name") for case in suite] == IDS
-    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == (str(len(CHECKS)), "0", "4")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == (str(len(CHECKS)), "0", "5")
 
 
 def test_junit_tells_a_failure_with_its_cause() -> None:
     root = ET.fromstring(render_junit(report(stopped())).encode())  # noqa: S314 - our own
     failures = root.findall(".//failure")
 
-    assert len(failures) == 6
+    assert len(failures) == 7
     assert "PYTHONHASHSEED" in (failures[0].text or "")
 
 
@@ -296,7 +299,7 @@ def test_the_terminal_names_a_cause_once_although_it_fails_several_checks() -> N
     text = shown(report(stopped()))
 
     assert text.count("PYTHONHASHSEED is not set") == 1
-    assert f"6 of {len(CHECKS)} checks failed" in text
+    assert f"7 of {len(CHECKS)} checks failed" in text
 
 
 def test_a_report_without_any_check_is_not_a_passed_one() -> None:
@@ -310,6 +313,7 @@ def test_all_files_are_written_into_a_folder_that_need_not_exist(tmp_path: Path)
         "report.html",
         "report.json",
         "report.xml",
+        "scale-out.svg",
         "ttft.svg",
     ]
     assert json.loads(written.json.read_text(encoding="utf-8"))["command"] == COMMAND
@@ -322,14 +326,14 @@ def test_a_report_without_pairs_has_no_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "start"), [("plot.png", b"\x89PNG"), ("plot.svg", b"<?xml")])
 def test_the_plot_is_written_as_a_picture(tmp_path: Path, name: str, start: bytes) -> None:
-    save_plot(evidence().pairs, tmp_path / name)
+    save_plot(pairs_chart(evidence().pairs), tmp_path / name)
 
     assert (tmp_path / name).read_bytes().startswith(start)
 
 
 def test_the_same_pairs_make_the_same_picture(tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
-        save_plot(evidence().pairs, tmp_path / name)
+        save_plot(pairs_chart(evidence().pairs), tmp_path / name)
 
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
@@ -344,6 +348,6 @@ def test_the_plot_tells_the_median_of_each_series() -> None:
 
 def test_a_plot_of_nothing_or_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="no measured pairs"):
-        save_plot((), tmp_path / "plot.png")
+        save_plot(pairs_chart(()), tmp_path / "plot.png")
     with pytest.raises(HarnessError, match=r"as \.png or \.svg"):
-        save_plot(evidence().pairs, tmp_path / "plot.gif")
+        save_plot(pairs_chart(evidence().pairs), tmp_path / "plot.gif")

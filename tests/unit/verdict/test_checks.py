@@ -10,7 +10,7 @@ from made_evidence import evidence
 from lmcache_kserve.evidence import Evidence, Unreadable
 from lmcache_kserve.verdict import CHECKS, judge, not_applicable
 
-ALONE = frozenset({"cross-replica-hit", "restart-hit"})
+ALONE = frozenset({"cross-replica-hit", "restart-hit", "scale-out"})
 """Checks of what replicas share."""
 
 PROVOKED = frozenset({"restart-hit", "backend-outage", "cache-server-outage", "replica-kill"})
@@ -76,6 +76,7 @@ def test_a_check_that_does_not_apply_is_not_judged_and_says_why(seen: Evidence, 
         ("external_hits", "external-hits-metric"),
         ("kill", "replica-kill"),
         ("restart", "restart-hit"),
+        ("scale_out", "scale-out"),
         ("outage", "backend-outage"),
         ("server_outage", "cache-server-outage"),
         ("logs", "clean-logs"),
@@ -94,6 +95,7 @@ def test_an_experiment_that_ended_early_fails_what_was_not_run() -> None:
         pairs=(),
         growth=None,
         external_hits=None,
+        scale_out=None,
         kill=None,
         restart=None,
         server_outage=None,

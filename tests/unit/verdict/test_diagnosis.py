@@ -164,8 +164,8 @@ def test_an_engine_that_lost_its_lmcache_server_is_named(line: str, words: str) 
     assert causes(replace(evidence(), logs=(log("predictor-1", line, at=305),))) == ""
 
 
-HITS = {"cross-replica-hit", "restart-hit", "backend-grew", "external-hits-metric", "ttft"}
-SHARING = {"cross-replica-hit", "restart-hit", "ttft"}
+HITS = {"cross-replica-hit", "restart-hit", "scale-out", "backend-grew", "external-hits-metric", "ttft"}
+SHARING = {"cross-replica-hit", "restart-hit", "scale-out", "ttft"}
 
 
 def with_arguments(*arguments: str) -> Evidence:
