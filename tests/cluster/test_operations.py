@@ -7,6 +7,7 @@ LMCACHE_KSERVE_TEST_PROMETHEUS names its Service, as namespace/name:port.
 import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from urllib.parse import urlencode
 import pytest
 import yaml
 from kube import ALL_AT_ONCE, CPU_VALUES, Installed, Kubectl
+from rendering import REPOSITORY
 
 from lmcache_kserve.waiting import Pending, wait_for
 
@@ -30,9 +32,17 @@ QUIET_S = float(os.environ.get("LMCACHE_KSERVE_TEST_QUIET_S", "120"))
 EVALUATION_S = 15.0
 """The longest time between two evaluations of a rule."""
 WORDS = "harbor candle orange silver window engine".split()  # noqa: SIM905 - words in plain text are easier to read
+OUT = REPOSITORY / "out" / "operations"
+"""Where what the dashboards show is left; scripts/dashboard_picture.py draws it."""
+SHOWN_S, STEP_S = 300.0, 5.0
 AGAIN, WORDS_OF_A_PROMPT = 3, 700
 """Each prompt comes back so often, to either replica; it has two whole chunks and more."""
 MODES = {"in-process": (), "multiprocess": ("lmcache.mode=multiprocess",)}
+
+
+def legend(text: str, labels: dict[str, str]) -> str:
+    """A legend with the labels of a series in the places that Grafana fills."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: labels.get(match[1], ""), text)
 
 
 def prompts() -> Iterator[str]:
@@ -54,6 +64,7 @@ class Watched:
         self.release = release
         self.mode = mode
         self.kubectl = release.kubectl
+        self.panels: list[dict[str, Any]] = []
         self.own = f'namespace="{self.kubectl.namespace}",inferenceservice="{release.service}"'
 
     def ask(self, route: str, **parameters: str) -> Any:
@@ -64,6 +75,27 @@ class Watched:
     def query(self, expression: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return found
+
+    def drawn(self, panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What a dashboard shows of the last minutes: its panels with the points of their series."""
+        now = time.time()
+        span = {"start": f"{now - SHOWN_S:.0f}", "end": f"{now:.0f}", "step": f"{STEP_S:.0f}"}
+
+        def series(target: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            for found in self.ask("query_range", query=target["expr"], **span)["result"]:
+                points = [[float(at) - now, float(value)] for at, value in found["values"]]
+                yield {"legend": legend(target["legendFormat"], found["metric"]), "points": points}
+
+        return [
+            {
+                "type": panel["type"],
+                "title": panel["title"],
+                "unit": panel["fieldConfig"]["defaults"]["unit"],
+                "series": [one for target in panel["targets"] for one in series(target)],
+            }
+            for panel in panels
+            if "targets" in panel
+        ]
 
     def targets(self) -> dict[str, str]:
         """Health of what is scraped, by address."""
@@ -149,6 +181,7 @@ def test_every_panel_has_data(watched: Watched) -> None:
     data = json.loads(watched.kubectl.text("get", "configmap", name, "--output=json"))["data"]
     panels = json.loads(data[f"{watched.release.service}.json"])["panels"]
     watched.wait_for_data([target["expr"] for panel in panels for target in panel.get("targets", ())])
+    watched.panels = panels
 
 
 def test_missing_metrics_are_told_until_a_replica_serves_them(watched: Watched) -> None:
@@ -164,6 +197,8 @@ def test_nothing_fires_while_all_is_well(watched: Watched) -> None:
     time.sleep(QUIET_S + EVALUATION_S)
     expression = f'max_over_time(ALERTS{{alertstate="firing",{watched.own}}}[{QUIET_S:.0f}s])'
     assert [one["metric"]["alertname"] for one in watched.query(expression)] == []
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"dashboard-{watched.mode}.json").write_text(json.dumps(watched.drawn(watched.panels), indent=1) + "\n")
 
 
 @pytest.mark.parametrize("watched", ["multiprocess"], indirect=True)
