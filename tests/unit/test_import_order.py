@@ -19,6 +19,7 @@ STEPS = (
     ("local", "cluster"),
     ("experiment",),
     ("verdict",),
+    ("plan",),
     ("report",),
     ("commands",),
     ("cli",),
