@@ -1,4 +1,4 @@
-"""Where the files that come with the package are: the chart, the values files, the sources of the image, the engines.
+"""Where the files that come with the package are: the chart, values files, sources of the image, engines, rates.
 
 The package's folder `data` links to them in a checkout and holds copies of them in a wheel.
 """
@@ -23,6 +23,11 @@ def image_path() -> Path:
 def engines_path() -> Path:
     """The folder of the engines' versions, `engines.yaml`, and of their locks."""
     return _DATA / "engines"
+
+
+def rates_path() -> Path:
+    """The report of `lmcache-kserve compare --backend-only`: how fast each backend's client moves chunks."""
+    return _DATA / "rates.json"
 
 
 def values_path(name: str) -> Path:
