@@ -7,6 +7,7 @@ from lmcache_kserve.commands.compare import compare
 from lmcache_kserve.commands.demo import demo
 from lmcache_kserve.commands.engines import engines
 from lmcache_kserve.commands.faults import faults
+from lmcache_kserve.commands.plan import plan
 from lmcache_kserve.commands.verify import verify
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app.command()(verify)
 app.command()(faults)
 app.command()(check)
 app.command()(compare)
+app.command()(plan)
 app.add_typer(engines)
 
 
