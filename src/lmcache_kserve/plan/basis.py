@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.plan import dtypes, hardware, hit_share, loads, prefill, trace, verify_report
 from lmcache_kserve.plan.break_even import Timing
 from lmcache_kserve.plan.config import Config, read
 from lmcache_kserve.plan.hardware import Engine, Gpu
 from lmcache_kserve.plan.hit_share import HitShare
 from lmcache_kserve.plan.inputs import Inputs
-from lmcache_kserve.plan.layout import Layout, layout
+from lmcache_kserve.plan.layers import count
+from lmcache_kserve.plan.layout import Layout, layout, query_heads
 from lmcache_kserve.plan.loads import Asked, Stage, Way
 from lmcache_kserve.plan.prefill import Prefill
 from lmcache_kserve.plan.sizing import Sizing, engine_tokens
@@ -107,6 +109,7 @@ def basis(inputs: Inputs, rates: Path) -> Basis:
     """
     config = read(inputs.model)
     found = layout(config.fields)
+    _fits(inputs, config)
     gpu = hardware.gpu(inputs.gpu) if inputs.gpu else None
     weights, kv = (
         dtypes.weights(config.fields, inputs.dtype),
@@ -154,6 +157,19 @@ def basis(inputs: Inputs, rates: Path) -> Basis:
         share=share,
         requests=requests,
     )
+
+
+def _fits(inputs: Inputs, config: Config) -> None:
+    """Refuse to split the model as vLLM cannot.
+
+    Raises:
+        HarnessError: its heads or layers do not allow it; the message names the option.
+    """
+    heads, layers = query_heads(config.fields), count(config.fields)
+    if heads % inputs.tensor_parallel:
+        raise HarnessError(f"--tensor-parallel={inputs.tensor_parallel} does not divide the model's {heads} heads")
+    if layers < inputs.pipeline_parallel:
+        raise HarnessError(f"--pipeline-parallel={inputs.pipeline_parallel}: the model has {layers} layers")
 
 
 def _speed(  # noqa: PLR0913, PLR0917 - what decides how fast prompts compute and load

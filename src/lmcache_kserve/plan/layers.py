@@ -57,7 +57,7 @@ def count(fields: Mapping[str, Any]) -> int:
         HarnessError: the configuration does not say.
     """
     for name in ("num_hidden_layers", "n_layer", "num_layers", "n_layers"):
-        if isinstance(number := fields.get(name), int):
+        if isinstance(number := fields.get(name), int) and number > 0:
             return number
     if isinstance(listed := fields.get("layer_types") or fields.get("layers_block_type"), Sequence):
         return len(listed)

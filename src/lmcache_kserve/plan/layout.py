@@ -155,7 +155,7 @@ def kv_heads(fields: Mapping[str, Any]) -> int:
         HarnessError: the configuration gives each layer its own number.
     """
     for name in ("num_key_value_heads", "num_kv_heads", "multi_query_group_num", "n_head_kv"):
-        if isinstance(number := fields.get(name), int):
+        if isinstance(number := fields.get(name), int) and number > 0:
             return number
         if isinstance(number, list):
             raise HarnessError(f"--model: {name} is a list: layers cache different sizes, which is not counted here")
@@ -195,7 +195,7 @@ def _defaults(fields: Mapping[str, Any]) -> tuple[int | None, int | None, int | 
 
 def _number(fields: Mapping[str, Any], *names: str, default: int | None = None) -> int:
     for name in names:
-        if isinstance(number := fields.get(name), int):
+        if isinstance(number := fields.get(name), int) and number > 0:
             return number
     if default is None:
         raise HarnessError(f"--model: the configuration has no {names[0]}, so nobody can size its cache")

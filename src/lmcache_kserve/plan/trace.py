@@ -69,11 +69,16 @@ def _request(line: str, where: str) -> Request:
     if not isinstance(fields, Mapping):
         raise HarnessError(f"{wrong}: it is no object")
     try:
-        return _lookup(fields) if "chunk_hashes" in fields else _mooncake(fields)
+        found = _lookup(fields) if "chunk_hashes" in fields else _mooncake(fields)
     except KeyError as error:
         raise HarnessError(f"{wrong}: it has no {error}") from error
     except (TypeError, ValueError) as error:
         raise HarnessError(f"{wrong}: {error}") from error
+    if found.tokens < 1 or found.block_tokens < 1:
+        raise HarnessError(f"{wrong}: prompts and blocks have one token or more")
+    if not all(isinstance(name, int | str) for name in found.blocks):
+        raise HarnessError(f"{wrong}: names of blocks are numbers or texts")
+    return found
 
 
 def _mooncake(fields: Mapping[str, Any]) -> Request:

@@ -158,6 +158,8 @@ def test_figures_that_are_too_close_ask_for_a_measurement() -> None:
         (("--gpu", "H100", "--prefill-rate", "0"), "--prefill-rate=0"),
         (("--gpu", "H100", "--cache-size", "-3"), "--cache-size=-3"),
         (("--gpu", "H100", "--tensor-parallel", "0"), "--tensor-parallel=0"),
+        (("--gpu", "H100", "--tensor-parallel", "3"), "--tensor-parallel=3 does not divide the model's 32 heads"),
+        (("--gpu", "H100", "--pipeline-parallel", "64"), "--pipeline-parallel=64: the model has 32 layers"),
         (("--gpu", "H100", "--chunk-size", "8"), "--chunk-size=8"),
         (("--gpu", "H100", "--prompt-tokens", "100"), "--prompt-tokens=100"),
         (("--gpu", "H100", "--working-set", "0"), "--working-set=0"),

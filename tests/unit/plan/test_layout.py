@@ -123,6 +123,7 @@ def test_a_small_gemma_3_has_the_heads_that_transformers_gives_it() -> None:
         pytest.param({"layer_types": ["hyper_attention"]}, "hyper_attention", id="unknown layer"),
         pytest.param({"layer_types": ["mamba"] * 6}, "no layer has attention", id="no attention"),
         pytest.param({"num_hidden_layers": None}, "num_hidden_layers", id="no layers"),
+        pytest.param({"num_attention_heads": 0}, "num_attention_heads", id="no heads"),
         pytest.param({"hidden_size": None}, "hidden_size", id="no size"),
         pytest.param({"kv_lora_rank": 512}, "qk_rope_head_dim", id="half a latent"),
     ],
