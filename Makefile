@@ -7,6 +7,8 @@ SEED ?= $(shell date +%s)
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
 IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 CLUSTER ?= lmcache-kserve
+# Where links of the documentation site lead that are no pages of it.
+REPOSITORY_URL ?= https://example.com/lmcache-kserve
 KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart import helm_binary; print(helm_binary.helm())')" \
 	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
 # Pulled before the tests: a node would otherwise pull an image in the middle of a test.
@@ -104,11 +106,17 @@ lint: $(UV) ## Formatting, lint, types, and that the tests which `make test` lea
 	$(RUN) ruff check
 	$(RUN) mypy
 	$(RUN) pytest --collect-only -qq tests/alerts tests/cluster tests/engines tests/local tests/values
-	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml .github values charts/lmcache-kserve/values.yaml
+	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml mkdocs.yml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) zizmor --offline --quiet .github/workflows
 	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh \
 		charts/lmcache-kserve/files/*.sh
+
+.PHONY: docs
+docs: $(UV) ## Build the documentation site in out/docs/site; a broken link or anchor fails
+	$(RUN) scripts/docs_site.py out/docs/pages $(REPOSITORY_URL)
+	# Not --quiet, which keeps the warnings from --strict.
+	NO_MKDOCS_2_WARNING=1 REPOSITORY_URL=$(REPOSITORY_URL) $(RUN) mkdocs build --strict
 
 .PHONY: lint-chart
 lint-chart: $(UV) ## The chart, by chart-testing; needs ct and helm
