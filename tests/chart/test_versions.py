@@ -95,6 +95,7 @@ def test_an_image_whose_lmcache_cannot_work_is_refused_by_its_tag(
         (KSERVE, "v0.19-gpu", "0.4.4"),
         (KSERVE, "v0.20.0-rc1-gpu", "0.5.1"),
         (KSERVE, "v0.20.0-gpu", "0.5.1"),
+        (KSERVE, f"v0.20.0-gpu@sha256:{'a' * 64}", "0.5.1"),
         (KSERVE, "v0.21.0-gpu", "0.5.1"),
         (LMCACHE, "v0.4.4", "0.4.4"),
         (LMCACHE, "v0.5.5-cu129", "0.5.5"),

@@ -14,7 +14,7 @@ A product is "lmcache" (in the predictor), "server" (LMCache in the server of mo
 {{- define "lmcache-kserve.versions.predictorImage" -}}
   {{- $image := .Values.runtime.image -}}
   {{- if not $image.repository -}}
-    {{- $parts := include "lmcache-kserve.images.predictor" . | splitList ":" -}}
+    {{- $parts := include "lmcache-kserve.images.predictor" . | splitList "@" | first | splitList ":" -}}
     {{- $image = dict "repository" (first $parts) "tag" (last $parts) -}}
   {{- end -}}
   {{- pick $image "repository" "tag" | toJson -}}
@@ -35,11 +35,13 @@ no LMCache. problem, works: why the image cannot work, and the tag of an image t
 {{- define "lmcache-kserve.versions.ofImage" -}}
   {{- $data := (first .).Files.Get "files/compatibility.yaml" | fromYaml -}}
   {{- $image := last . -}}
+  {{- /* A tag may carry a digest: v0.20.0-gpu@sha256:... */ -}}
+  {{- $read := default "" $image.tag | splitList "@" | first -}}
   {{- $told := dict -}}
   {{- range $repository, $reading := $data.tags -}}
-    {{- if and $image.tag (hasSuffix (printf "/%s" $repository) (printf "/%s" $image.repository)) -}}
-      {{- $release := trimPrefix "v" $image.tag | regexFind $reading.release -}}
-      {{- if and $reading.suffix (not (hasSuffix $reading.suffix $image.tag)) -}}
+    {{- if and $read (hasSuffix (printf "/%s" $repository) (printf "/%s" $image.repository)) -}}
+      {{- $release := trimPrefix "v" $read | regexFind $reading.release -}}
+      {{- if and $reading.suffix (not (hasSuffix $reading.suffix $read)) -}}
         {{- $told = dict "plain" $reading.suffix -}}
       {{- else if $release -}}
         {{- $tag := ternary (dict "lmcache" $release) dict (eq (default "" $reading.is) "lmcache") -}}
