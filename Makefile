@@ -108,6 +108,7 @@ lint: $(UV) ## Formatting, lint, types, and that the tests which `make test` lea
 	$(RUN) pytest --collect-only -qq tests/alerts tests/cluster tests/engines tests/local tests/values
 	$(RUN) yamllint --strict -c lintconf.yaml ct.yaml mkdocs.yml .github values charts/lmcache-kserve/values.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	$(RUN) check-jsonschema --builtin-schema vendor.renovate renovate.json
 	$(RUN) zizmor --offline --quiet .github/workflows
 	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh \
 		charts/lmcache-kserve/files/*.sh
@@ -117,6 +118,10 @@ docs: $(UV) ## Build the documentation site in out/docs/site; a broken link or a
 	$(RUN) scripts/docs_site.py out/docs/pages $(REPOSITORY_URL)
 	# Not --quiet, which keeps the warnings from --strict.
 	NO_MKDOCS_2_WARNING=1 REPOSITORY_URL=$(REPOSITORY_URL) $(RUN) mkdocs build --strict
+
+.PHONY: dist
+dist: $(UV) ## Make the files of a release in dist/: DIST_ARGS='--tag v0.2.0 --repository https://github.com/OWNER/NAME'
+	$(RUN) scripts/release.py --out dist $(DIST_ARGS)
 
 .PHONY: lint-chart
 lint-chart: $(UV) ## The chart, by chart-testing; needs ct and helm

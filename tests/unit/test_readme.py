@@ -97,3 +97,18 @@ def test_the_committed_report_is_of_the_versions_that_the_chart_names() -> None:
     for name in ("vllm", "lmcache"):
         assert REPORT["versions"][name] == CHART["annotations"][f"lmcache-kserve/tested-{name}"]
     assert REPORT["versions"]["chart"] == CHART["version"]
+
+
+def test_the_lines_that_verify_a_release_name_what_the_workflow_publishes() -> None:
+    section = README.partition("## Verify a release\n")[2].partition("\n## ")[0]
+    workflow = source(".github/workflows/release.yaml")
+    published = {
+        "ghcr.io/OWNER/charts/lmcache-kserve": ("ghcr.io/${GITHUB_REPOSITORY_OWNER,,}/charts", CHART["version"]),
+        "ghcr.io/OWNER/vllm-cpu": ("ghcr.io/${GITHUB_REPOSITORY_OWNER,,}/vllm-cpu", CHART["appVersion"]),
+    }
+    for name, (pushed, version) in published.items():
+        assert pushed in workflow
+        assert set(re.findall(rf"{re.escape(name)}:([\w.-]+)", section)) == {version}
+    assert set(re.findall(r"lmcache[-_]kserve(?:==|-)(\d[\d.]*\d)", section)) == {CHART["appVersion"]}
+    (signer,) = re.findall(r"github\.com/OWNER/NAME/(\S+)@refs/tags/v", section)
+    assert (REPOSITORY / signer).is_file()
