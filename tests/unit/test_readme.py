@@ -11,7 +11,8 @@ import yaml
 
 from lmcache_kserve.chart import helm_binary, schemas
 from lmcache_kserve.lmcache.backends import TRAITS
-from lmcache_kserve.report import fault_table
+from lmcache_kserve.lmcache.rate import Cell
+from lmcache_kserve.report import fault_table, rate_table
 from lmcache_kserve.verdict import CHECKS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,6 +63,26 @@ def test_every_recorded_proof_is_of_a_test_that_there_is() -> None:
 def test_the_page_of_faults_is_what_the_report_says() -> None:
     report = json.loads((REPOSITORY / "docs/reports/faults.json").read_text(encoding="utf-8"))
     assert source("docs/faults.md") == fault_table.markdown(report)
+
+
+def test_the_page_of_rates_is_what_the_report_says() -> None:
+    report = json.loads(source("docs/reports/rates.json"))
+    arms = [
+        rate_table.Arm(
+            **{name: arm[name] for name in ("backend", "mode", "client", "problem")},
+            cells=[
+                Cell(**{name: value for name, value in cell.items() if name != "gigabytes_per_s"})
+                for cell in arm["cells"]
+            ],
+        )
+        for arm in report["arms"]
+    ]
+    expected = rate_table.markdown(arms, command=report["command"], versions=report["versions"])
+
+    def numbers(page: str) -> list[str]:
+        return [line for line in page.splitlines() if line.startswith(("| ", "A copy in memory"))]
+
+    assert numbers(source("docs/rates.md")) == numbers(expected)
 
 
 def source(file: str) -> str:
