@@ -133,3 +133,5 @@ def test_the_lines_that_verify_a_release_name_what_the_workflow_publishes() -> N
     assert set(re.findall(r"lmcache[-_]kserve(?:==|-)(\d[\d.]*\d)", section)) == {CHART["appVersion"]}
     (signer,) = re.findall(r"github\.com/OWNER/NAME/(\S+)@refs/tags/v", section)
     assert (REPOSITORY / signer).is_file()
+    # Flux takes the signer as a pattern.
+    assert f"/OWNER/NAME/{re.escape(signer)}@refs/tags/v" in source("docs/gitops.md")

@@ -63,7 +63,7 @@ Input: list of the root context and the product, lmcache or server. Output: "v0.
   {{- $stated := ternary "" $context.Values.lmcache.version $server -}}
   {{- $image := include (printf "lmcache-kserve.versions.%sImage" (ternary "server" "predictor" $server)) $context | fromJson -}}
   {{- $told := list $context $image | include "lmcache-kserve.versions.ofImage" | fromJson -}}
-  {{- $default := index $context.Chart.Annotations "lmcache-kserve/image-huggingfaceserver" | splitList ":" | last -}}
+  {{- $default := index $context.Chart.Annotations "lmcache-kserve/image-huggingfaceserver" | splitList "@" | first | splitList ":" | last -}}
   {{- if and $told.plain (not $stated) -}}
     {{ $image.tag }} is KServe's image for CPUs, which has no LMCache; use {{ $default }}, or another tag that ends in {{ $told.plain }}
   {{- else if and $told.problem (has $stated (list "" $told.lmcache)) -}}
