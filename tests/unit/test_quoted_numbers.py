@@ -1,4 +1,4 @@
-"""The README and docs/ quote no measurement that a committed report does not hold.
+"""The pages of the site quote no measurement that a committed report does not hold.
 
 A measurement is a number with a unit. It is found in a report below docs/reports, rounded as the page rounds it, in a
 field whose name goes with the unit; or quoted_numbers.yaml says where it is stated instead. Tables that scripts write
@@ -16,8 +16,11 @@ import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Written from reports as a whole. The chart's README, from values.yaml, holds settings alone.
 GENERATED = {REPOSITORY / "docs" / "faults.md", REPOSITORY / "docs" / "rates.md"}
-PAGES = [REPOSITORY / "README.md", *sorted({*(REPOSITORY / "docs").glob("*.md")} - GENERATED)]
+PAGES = sorted(
+    {page for pattern in ("*.md", "docs/*.md", "images/*/README.md") for page in REPOSITORY.glob(pattern)} - GENERATED
+)
 STATED = yaml.safe_load(Path(__file__).with_name("quoted_numbers.yaml").read_text(encoding="utf-8"))
 """Page -> quantity -> where it is stated: a file of the repository that holds the number, or an upstream source."""
 
