@@ -217,9 +217,13 @@ def test_the_wheel_holds_the_package_and_what_its_links_lead_to(release: Release
     expected = {name.removeprefix("src/") for name in tracked if name.startswith("src/") and "/data/" not in name}
     for link in linked:
         if link.is_symlink():
-            source = f"{link.resolve().relative_to(REPOSITORY)}/"
+            source = str(link.resolve().relative_to(REPOSITORY))
             place = str(link.relative_to(package.parent))
-            expected |= {f"{place}/{name.removeprefix(source)}" for name in tracked if name.startswith(source)}
+            expected |= {
+                f"{place}{name.removeprefix(source)}"
+                for name in tracked
+                if name == source or name.startswith(f"{source}/")
+            }
     with zipfile.ZipFile(release.file("package/*.whl")) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == expected
