@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the schemas of lmcache_kserve.chart.schemas from the CRDs of KServe and Prometheus Operator, or checks them.
+"""Writes the schemas of lmcache_kserve.chart.schemas from the CRDs of their projects, or checks them.
 
-    uv run scripts/crd_schemas.py KSERVE OPERATOR [--check]
+    uv run scripts/crd_schemas.py KSERVE OPERATOR KEDA [--check]
 
-KSERVE and OPERATOR are clones of https://github.com/kserve/kserve and
-https://github.com/prometheus-operator/prometheus-operator with their tags, bare or not.
+KSERVE, OPERATOR and KEDA are clones of https://github.com/kserve/kserve,
+https://github.com/prometheus-operator/prometheus-operator and https://github.com/kedacore/keda with their tags, bare or
+not.
 """
 
 import argparse
@@ -24,11 +25,13 @@ RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
 RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}
 OPERATOR_RELEASE = "0.85.0"
 OPERATOR_RESOURCES = {"podmonitors": "v1", "prometheusrules": "v1"}
+KEDA_RELEASE = "2.18.3"
+KEDA_RESOURCES = {"scaledobjects": "v1alpha1"}
 FOLDER = Path(schemas.__file__).parent
 CHECKSUMS = FOLDER / "checksums.json"
 
 
-def generate(kserve: Path, operator: Path) -> dict[str, bytes]:
+def generate(kserve: Path, operator: Path, keda: Path) -> dict[str, bytes]:
     """Every schema as compact JSON, by the path of its file below the package's folder."""
     generated = {}
     for release in RELEASES:
@@ -40,6 +43,9 @@ def generate(kserve: Path, operator: Path) -> dict[str, bytes]:
         file = f"example/prometheus-operator-crd/monitoring.coreos.com_{plural}.yaml"
         text = _show(operator, f"v{OPERATOR_RELEASE}", file)
         generated |= schema(text, version, folder=f"prometheus-operator-{OPERATOR_RELEASE}")
+    for plural, version in KEDA_RESOURCES.items():
+        text = _show(keda, f"v{KEDA_RELEASE}", f"config/crd/bases/keda.sh_{plural}.yaml")
+        generated |= schema(text, version, folder=f"keda-{KEDA_RELEASE}")
     return generated
 
 
@@ -61,9 +67,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kserve", type=Path, help="clone of kserve/kserve with its tags")
     parser.add_argument("operator", type=Path, help="clone of prometheus-operator/prometheus-operator with its tags")
+    parser.add_argument("keda", type=Path, help="clone of kedacore/keda with its tags")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a schema differs")
     arguments = parser.parse_args()
-    generated = generate(arguments.kserve, arguments.operator)
+    generated = generate(arguments.kserve, arguments.operator, arguments.keda)
     if arguments.check:
         return 0 if checksums(generated) == CHECKSUMS.read_text(encoding="utf-8") else 1
     for name, content in generated.items():

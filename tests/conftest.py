@@ -14,11 +14,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kserve-clone",
         type=Path,
-        help="a clone of kserve/kserve with its tags; with --operator-clone, the stored schemas are made again",
+        help="a clone of kserve/kserve with its tags; with the other clones, the stored schemas are made again",
     )
     parser.addoption(
         "--operator-clone", type=Path, help="a clone of prometheus-operator/prometheus-operator with its tags"
     )
+    parser.addoption("--keda-clone", type=Path, help="a clone of kedacore/keda with its tags")
     parser.addoption(
         "--every-helm",
         action="store_true",

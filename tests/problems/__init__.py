@@ -7,8 +7,9 @@ from problems.kinds import KINDS
 from problems.lmcache import LMCACHE
 from problems.monitoring import MONITORING
 from problems.resp import RESP
+from problems.scaling import SCALING
 from problems.stores import STORES
 
 __all__ = ["PROBLEMS", "Problem"]
 
-PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | MONITORING | RESP | STORES
+PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | MONITORING | RESP | SCALING | STORES

@@ -195,7 +195,7 @@ def test_stored_schemas_are_the_generated_ones(pytestconfig: pytest.Config) -> N
         for file in FOLDER.rglob("*.json.gz")
     }
     assert stored == checksums
-    clones = [pytestconfig.getoption(f"--{name}-clone") for name in ("kserve", "operator")]
+    clones = [pytestconfig.getoption(f"--{name}-clone") for name in ("kserve", "operator", "keda")]
     if all(clones):
         check = [sys.executable, SCRIPT, *clones, "--check"]
         done = subprocess.run(check, capture_output=True, text=True, check=False)

@@ -3,7 +3,7 @@ Rules for the values of what serves the model: kserve, model, huggingFace, runti
 */}}
 
 {{- define "lmcache-kserve.validate.inference" -}}
-{{- range list "kserve" "model" "storage" "runtime" "workers" "predictor" "extra" "claims" "network" "autoscaling" "huggingFace" }}
+{{- range list "kserve" "model" "storage" "runtime" "workers" "predictor" "extra" "claims" "network" "autoscaling" "preset" "huggingFace" }}
 {{- include (printf "lmcache-kserve.validate.%s" .) $ }}
 {{- end }}
 {{- end }}
@@ -145,38 +145,6 @@ predictor.resources.{{ $kind }}: {{ $predictor.gpu.resourceName }} is set throug
 {{- end }}
 {{- end }}
 {{- include "lmcache-kserve.validate.labels" (dict "path" "predictor.podLabels" "labels" $predictor.podLabels) }}
-{{- end }}
-
-{{- define "lmcache-kserve.validate.autoscaling" -}}
-{{- $scaling := .Values.predictor.autoscaling -}}
-{{- $at := "predictor.autoscaling" -}}
-{{- if $scaling.enabled }}
-{{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}
-{{ $at }}.minReplicas: {{ int $scaling.minReplicas }} is more than {{ $at }}.maxReplicas, {{ int $scaling.maxReplicas }}
-{{- end }}
-{{- if include "lmcache-kserve.predictor.knative" . }}
-{{- if ne $scaling.class "hpa" }}
-{{ $at }}.class: {{ $scaling.class }} works in Standard mode only; Knative scales itself
-{{- end }}
-{{- if or $scaling.metrics $scaling.behavior }}
-{{ $at }}.metrics, behavior: work in Standard mode only; with Knative use scaleMetric and scaleTarget
-{{- end }}
-{{- else }}
-{{- if has $scaling.scaleMetric (list "concurrency" "rps") }}
-{{ $at }}.scaleMetric: {{ $scaling.scaleMetric }} works with kserve.deploymentMode Knative only
-{{- end }}
-{{- if and (eq (int $scaling.minReplicas) 0) (eq $scaling.class "hpa") }}
-{{ $at }}.minReplicas: 0 needs {{ $at }}.class keda, or kserve.deploymentMode Knative
-{{- end }}
-{{- if ne $scaling.class "keda" }}
-{{- range $index, $metric := $scaling.metrics }}
-{{- if ne $metric.type "Resource" }}
-{{ $at }}.metrics[{{ $index }}]: type {{ $metric.type }} needs {{ $at }}.class keda
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
 {{- end }}
 
 {{- define "lmcache-kserve.validate.huggingFace" -}}

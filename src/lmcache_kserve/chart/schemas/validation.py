@@ -15,9 +15,8 @@ from lmcache_kserve.chart.manifests import Manifest, Manifests, Violation, descr
 from lmcache_kserve.errors import HarnessError
 
 _KSERVE_GROUP = "serving.kserve.io"
-_OPERATOR_GROUP = "monitoring.coreos.com"
-_OPERATOR = resources.files(__package__ or "") / "prometheus-operator-0.85.0"
-"""Schemas of what `monitoring` renders."""
+_OPERATORS = {"monitoring.coreos.com": "prometheus-operator-0.85.0", "keda.sh": "keda-2.18.3"}
+"""Folders with the schemas of what `monitoring` and `predictor.autoscaling.preset` render, by API group."""
 _KSERVE_FOLDER = re.compile(r"kserve-(?P<version>\d+\.\d+\.\d+)")
 _KUBERNETES_FOLDER = re.compile(r"v(?P<version>\d+\.\d+)\.\d+-local-strict")
 _LONGEST_MESSAGE = 300
@@ -164,8 +163,10 @@ def _validator(api_version: str, kind: str, kubernetes: str, kserve: str) -> Dra
 
 
 def _operator_file(group: str, kind: str, version: str) -> Traversable | None:
-    file = _OPERATOR / f"{kind.lower()}-{version}.json.gz"
-    return file if group == _OPERATOR_GROUP and file.is_file() else None
+    if group not in _OPERATORS:
+        return None
+    file = resources.files(__package__ or "") / _OPERATORS[group] / f"{kind.lower()}-{version}.json.gz"
+    return file if file.is_file() else None
 
 
 def _packed(file: Traversable) -> Draft202012Validator | None:
