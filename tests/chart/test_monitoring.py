@@ -15,7 +15,16 @@ ON: dict[str, Any] = {
 SERVER: dict[str, Any] = {"mode": "multiprocess", "multiprocess": {"metrics": {"enabled": True}}}
 PARTS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "redis": (remote_backend("redis"), {"predictor"}),
+    "redis with an exporter": (remote_backend("redis", exporter={"enabled": True}), {"predictor", "backend"}),
+    "valkey with an exporter and a claim": (
+        remote_backend("valkey", exporter={"enabled": True}, persistence={"enabled": True}),
+        {"predictor", "backend"},
+    ),
     "redis-sentinel": (remote_backend("redis-sentinel"), {"predictor", "backend"}),
+    "redis-sentinel with exporters": (
+        remote_backend("redis-sentinel", exporter={"enabled": True}),
+        {"predictor", "backend", "backend-redis", "backend-sentinel"},
+    ),
     "mooncake": (
         {"runtime": {"image": {"repository": "a/b", "tag": "1"}}, **remote_backend("mooncake")},
         {"predictor", "backend"},

@@ -35,4 +35,10 @@ MONITORING = {
         )
         for kind, more in {"redis-sentinel": {}, "mooncake": BACKENDS_IMAGE}.items()
     },
+    "a policy that shuts Prometheus out of an exporter": problem(
+        "networkPolicy.backend.ingressFrom",
+        "monitoring.podMonitor.enabled",
+        **ON,
+        **remote_backend("valkey", exporter={"enabled": True}),
+    ),
 }

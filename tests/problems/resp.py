@@ -62,6 +62,12 @@ SERVER = {
             kind, "persistence.size", persistence={"enabled": True, "size": "lots"}
         ),
         "a repository without a version": backend(kind, "image.tag", image={"tag": ""}),
+        "an exporter's repository without a version": backend(
+            kind, "exporter.image.tag", exporter={"image": {"tag": ""}}
+        ),
+        "an exporter of an external server": backend(
+            kind, "exporter.enabled", "deploy", auth=SECRET, exporter={"enabled": True}, **EXTERNAL
+        ),
         "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
         "a claim that it does not use": backend(
             kind, "persistence.existingClaim", "persistence.enabled", persistence={"existingClaim": "a"}
@@ -111,6 +117,12 @@ SENTINEL = labelled(
         "a repository without a version": backend("redis-sentinel", "image.tag", image={"tag": ""}),
         "a proxy's repository without a version": backend(
             "redis-sentinel", "proxy.image.tag", proxy={"image": {"tag": ""}}
+        ),
+        "an exporter's repository without a version": backend(
+            "redis-sentinel", "exporter.image.tag", exporter={"image": {"tag": ""}}
+        ),
+        "exporters of external servers": backend(
+            "redis-sentinel", "exporter.enabled", "deploy", auth=SECRET, exporter={"enabled": True}, **SERVERS
         ),
         "external without servers": backend("redis-sentinel", "external.servers", deploy=False, auth=SECRET),
         "external without a word about its password": backend("redis-sentinel", "auth", **SERVERS),

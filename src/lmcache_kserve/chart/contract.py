@@ -45,6 +45,9 @@ PREDICTOR_CONTAINER = "kserve-container"
 SERVER_CONTAINER = "lmcache-server"
 """The container that runs `lmcache server`, in the predictor's pod or in a pod of the node."""
 
+EXPORTER_CONTAINER = "exporter"
+"""The container that serves Prometheus metrics of the server beside it."""
+
 METRICS_PORT = "metrics"
 """The container port with a backend's Prometheus metrics."""
 

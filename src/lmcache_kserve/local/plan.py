@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lmcache_kserve.chart.contract import COMPONENT_LABEL, PREDICTOR_COMPONENT, predictor_labels
+from lmcache_kserve.chart.contract import COMPONENT_LABEL, EXPORTER_CONTAINER, PREDICTOR_COMPONENT, predictor_labels
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.predictor import predictor_pod
 from lmcache_kserve.errors import HarnessError
@@ -16,6 +16,7 @@ _NOT_RUN_LOCALLY = {
     "CronJob",
     "HorizontalPodAutoscaler",
     "InferenceService",
+    "Job",
     "NetworkPolicy",
     "PersistentVolumeClaim",
     "PodDisruptionBudget",
@@ -95,7 +96,12 @@ def _workload_pods(manifests: Manifests) -> Iterator[PodPlan]:
                 name=f"{name}-{ordinal}",
                 component=labels.get(COMPONENT_LABEL, ""),
                 labels=labels,
-                spec=template["spec"],
+                spec=_without_exporter(template["spec"]),
                 claim_templates=claims,
                 subdomain=manifest["spec"].get("serviceName", template["spec"].get("subdomain", "")),
             )
+
+
+def _without_exporter(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A pod spec without the container that only reads what another one serves: no proof needs the exporter."""
+    return {**spec, "containers": [one for one in spec["containers"] if one["name"] != EXPORTER_CONTAINER]}

@@ -18,7 +18,8 @@ Every such template takes the root context. The questions:
   l2Env              YAML list of environment variables of that server, its credentials among them
   secretChecksum     checksum of the password that the chart keeps
   generatedPassword  name of the Secret whose password the chart generates
-  metrics            JSON dict: the name of a port that serves Prometheus metrics ("port"), and which part's pods have it ("part")
+  metrics            JSON list of dicts: the name of a port that serves Prometheus metrics ("port"), and, where a type has several
+                     workloads, which part's pods have it ("part")
   capacity           bytes of chunks that the backend's servers hold; no answer where nothing bounds them
   problems           lines "<value>: <what is wrong>", for validation
   notes              commands that show what the backend holds, for NOTES.txt

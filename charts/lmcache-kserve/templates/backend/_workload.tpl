@@ -45,7 +45,7 @@ lmcache-kserve/part: {{ .part }}
 {{/*
 The policy of a deployed backend: only what caches for the release connects to it, and it connects to nothing but the targets
 that the user names.
-Input: dict "context" $ "name" "...".
+Input: dict "context" $ "name" "...", optional "ingress" (YAML list of further rules).
 */}}
 {{- define "lmcache-kserve.workload.networkPolicy" -}}
 apiVersion: networking.k8s.io/v1
@@ -64,6 +64,9 @@ spec:
         {{- include "lmcache-kserve.networkPolicy.backendClients" .context | nindent 8 }}
       ports:
         {{- include "lmcache-kserve.networkPolicy.ports" (include "lmcache-kserve.backend.ask" (list .context "ports") | fromYamlArray) | nindent 8 }}
+    {{- with .ingress }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "backend" "direction" "extraIngress") }}
     {{- . | nindent 4 }}
     {{- end }}

@@ -1,5 +1,6 @@
 {{/*
-What serves metrics for Prometheus. A backend answers the question `metrics`.
+What serves metrics for Prometheus. A backend answers the question `metrics`. The first answer's PodMonitor is called `backend`,
+and further ones end in their part.
 */}}
 
 {{/*
@@ -18,9 +19,12 @@ Output: JSON list of dicts: "name" of the part, "component" of its objects, "lab
   {{- $parts = append $parts (dict "name" "cache-server" "component" "cache-server" "labels" $labels "ports" (list "lmcache-metrics")) -}}
 {{- end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "metrics") -}}
-  {{- $served := fromJson . -}}
-  {{- $labels := include "lmcache-kserve.backend.partSelector" (dict "context" $ "part" $served.part) | fromYaml -}}
-  {{- $parts = append $parts (dict "name" "backend" "component" "remote-backend" "labels" $labels "ports" (list $served.port)) -}}
+  {{- range $index, $served := fromJsonArray . -}}
+    {{- $labels := include "lmcache-kserve.labels.selector" (dict "context" $ "component" "remote-backend") | fromYaml -}}
+    {{- with $served.part }}{{ $_ := set $labels "lmcache-kserve/part" . }}{{ end -}}
+    {{- $name := ternary "backend" (printf "backend-%s" (default "" $served.part)) (eq $index 0) -}}
+    {{- $parts = append $parts (dict "name" $name "component" "remote-backend" "labels" $labels "ports" (list $served.port)) -}}
+  {{- end -}}
 {{- end -}}
 {{- toJson $parts -}}
 {{- end }}

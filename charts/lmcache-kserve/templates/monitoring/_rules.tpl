@@ -26,7 +26,7 @@ Output: "true" or nothing.
   {{- $served = append $served "server" -}}
 {{- end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "metrics") -}}
-  {{- if eq "proxy" (fromJson .).part }}{{ $served = append $served "proxy" }}{{ end -}}
+  {{- range fromJsonArray . }}{{ if eq .part "proxy" }}{{ $served = append $served "proxy" }}{{ end }}{{ end -}}
 {{- end -}}
 {{- if include "lmcache-kserve.backend.ask" (list . "capacity") }}{{ $served = append $served "capacity" }}{{ end -}}
 {{- toJson $served -}}

@@ -78,7 +78,7 @@ extra_config:
 
 {{/* The master's; the stores have none. */}}
 {{- define "lmcache-kserve.backend.mooncake.metrics" -}}
-{{- if include "lmcache-kserve.backend.deployed" . }}{{ dict "port" "metrics" "part" "master" | toJson }}{{ end -}}
+{{- if include "lmcache-kserve.backend.deployed" . }}{{ list (dict "port" "metrics" "part" "master") | toJson }}{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.mooncake.module" }}checked_mooncake{{ end }}

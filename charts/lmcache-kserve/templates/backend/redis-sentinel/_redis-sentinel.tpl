@@ -16,9 +16,13 @@ redis-sentinel: [metrics, notes, problems]
 resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, ports, secretChecksum]
 {{- end }}
 
-{{/* The proxy's, which also serves its health there. */}}
+{{/* The proxy's, which also serves its health there, and those of the exporters. */}}
 {{- define "lmcache-kserve.backend.redis-sentinel.metrics" -}}
-{{- dict "port" "health" "part" "proxy" | toJson -}}
+{{- $served := list (dict "port" "health" "part" "proxy") -}}
+{{- if include "lmcache-kserve.backend.resp.exported" . -}}
+  {{- $served = concat $served (list (dict "port" "metrics" "part" "redis") (dict "port" "metrics" "part" "sentinel")) -}}
+{{- end -}}
+{{- toJson $served -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.redis-sentinel.notes" -}}

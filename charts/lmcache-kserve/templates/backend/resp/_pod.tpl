@@ -78,6 +78,9 @@ spec:
           mountPath: /run/{{ $type }}
         - name: data
           mountPath: /data
+    {{- with include "lmcache-kserve.backend.resp.exporter" (dict "context" .) }}
+    {{- . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: config
       configMap:
