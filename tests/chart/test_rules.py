@@ -47,6 +47,8 @@ def test_a_rule_reads_what_is_served_and_says_what_it_needs(rule: dict[str, Any]
         needs |= {need for one in RULES["recording"] if one["record"] == name for need in one.get("needs", ())}
     if "@capacity@" in rule["expr"]:
         needs.add("capacity")
+    if read == {"up"}:
+        needs.add("replica")
     assert set(rule.get("needs", ())) == needs
 
 
@@ -70,7 +72,13 @@ def test_a_release_has_the_alerts_whose_metrics_it_serves(
     assert len(found) == len(set(found))
     assert {"LMCacheScrapeMissing", "LMCacheHitShareCollapsed", "LMCacheTtftAboveItsHistory", *more} <= set(found)
     if not more:
-        assert not {rule["alert"] for rule in RULES["alerts"] if rule.get("needs")} & set(found)
+        assert not {rule["alert"] for rule in RULES["alerts"] if set(rule.get("needs", ())) - {"replica"}} & set(found)
+
+
+def test_a_release_that_may_have_no_replica_misses_no_scrape(render: Render) -> None:
+    scaling = {"enabled": True, "class": "keda", "minReplicas": 0}
+    assert "LMCacheScrapeMissing" not in names(render, {"predictor": {"autoscaling": scaling}})
+    assert "LMCacheScrapeMissing" in names(render, {"predictor": {"autoscaling": {**scaling, "minReplicas": 1}}})
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ Output: "true" or nothing.
   {{- range fromJsonArray . }}{{ if eq .part "proxy" }}{{ $served = append $served "proxy" }}{{ end }}{{ end -}}
 {{- end -}}
 {{- if include "lmcache-kserve.backend.ask" (list . "capacity") }}{{ $served = append $served "capacity" }}{{ end -}}
+{{- if not (and .Values.predictor.autoscaling.enabled (eq (int .Values.predictor.autoscaling.minReplicas) 0)) -}}
+  {{- $served = append $served "replica" -}}
+{{- end -}}
 {{- toJson $served -}}
 {{- end }}
 
