@@ -14,6 +14,7 @@ _TEMPLATES = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
     "DaemonSet": ("spec", "template"),
     "Deployment": ("spec", "template"),
+    "Job": ("spec", "template"),
     "Pod": (),
     "StatefulSet": ("spec", "template"),
 }

@@ -15,7 +15,7 @@ from lmcache_kserve.chart.manifests import Manifest, Manifests, sidecars
 from lmcache_kserve.lmcache.backends import TRAITS
 
 RELEASES: tuple[dict[str, Any], ...] = (
-    {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}},
+    {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}, "warmup": {"prompts": ["a"]}},
     {
         "remoteBackend": {"type": "redis"},
         **NEWEST,
@@ -60,6 +60,7 @@ def containers(rendered: list[Manifests]) -> Iterator[Any]:
         (contract.COMPONENT_LABEL, contract.BACKEND_COMPONENT),
         (contract.COMPONENT_LABEL, contract.CACHE_SERVER_COMPONENT),
         (contract.COMPONENT_LABEL, contract.TEST_COMPONENT),
+        (contract.COMPONENT_LABEL, contract.WARM_UP_COMPONENT),
         *((contract.PART_LABEL, traits.entrance) for traits in TRAITS.values() if traits.entrance),
     ],
     ids="=".join,

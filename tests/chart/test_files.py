@@ -9,7 +9,8 @@ from rendering import CHART
 
 FILES = CHART / "files"
 
-# A script that runs inside another program imports that program; what the program needs comes with it.
+# A script that runs inside another program imports that program; what the program needs comes with it. In its pod,
+# warm_up.py lies beside the modules of `helm test`.
 HOSTS = {
     "mp_server.py": {"lmcache", "prometheus_client"},
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
@@ -19,6 +20,7 @@ HOSTS = {
     "checked_mooncake.py": {"lmcache"},
     "direct_redis.py": {"awscrt", "lmcache", "redis_connections"},
     "redis_connections.py": {"lmcache"},
+    "warm_up.py": {"clock", "prove_reuse", "replica", "rollout", "settings", "verdicts"},
     "unproven.py": {"packaging", "torch", "vllm", "yaml"},
 }
 

@@ -1,5 +1,6 @@
 """NOTES.txt: the exact commands to try and to check the release, and no secret."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +31,14 @@ def test_notes_ask_the_dialects_route_for_the_served_model(notes: Notes, server:
     text = notes({"runtime": {"server": server}, "model": {"name": "llama"}})
     assert route in text
     assert "llama" in text
+
+
+def test_notes_say_where_a_warm_up_tells_how_it_ended(render: Render, notes: Notes) -> None:
+    values = {"warmup": {"prompts": ["a"]}}
+    (selector,) = re.findall(r"kubectl logs -n models -l (\S+component=warm-up) -f", notes(values))
+    labels = dict(one.split("=") for one in selector.split(","))
+    assert labels.items() <= render(values).one("Job")["spec"]["template"]["metadata"]["labels"].items()
+    assert "warm-up" not in notes({})
 
 
 def test_notes_name_the_bandwidth_that_a_hit_needs_where_the_size_of_a_token_is_known(notes: Notes) -> None:

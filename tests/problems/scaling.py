@@ -1,13 +1,14 @@
-"""Values of predictor.autoscaling that cannot work."""
+"""Values of predictor.autoscaling and of the warm-up that cannot work."""
 
 from typing import Any
 
 from rendering import merged
 
-from problems.case import Problem, problem, scaling
+from problems.case import KNATIVE, Problem, problem, scaling
 
 AT = "predictor.autoscaling"
 WAITING = f"{AT}.waitingRequests"
+PROMPTS: dict[str, Any] = {"warmup": {"prompts": ["You are an assistant."]}}
 PRESET: dict[str, Any] = {
     "monitoring": {"podMonitor": {"enabled": True}},
     "predictor": scaling(
@@ -48,4 +49,11 @@ SCALING = {
     "a call for the first replica, which always runs": preset(
         f"{WAITING}.activationQuery", f"{AT}.minReplicas", waitingRequests={"activationQuery": "vector(1)"}
     ),
+    **{
+        f"a warm-up without a replica, {name}": problem("warmup", f"{AT}.minReplicas", **values, **PROMPTS)
+        for name, values in {
+            "KEDA": {"predictor": scaling(**{"class": "keda"}, minReplicas=0)},
+            "Knative": {"predictor": scaling(minReplicas=0), **KNATIVE},
+        }.items()
+    },
 }

@@ -6,7 +6,7 @@ them in one go. templates/validate.yaml calls it.
 
 {{- define "lmcache-kserve.validate" -}}
 {{- $problems := list -}}
-{{- range list "moved" "names" "inference" "server" "values" "lmcache" "remoteBackend" "monitoring" "tests" -}}
+{{- range list "moved" "names" "inference" "server" "values" "lmcache" "remoteBackend" "monitoring" "warmup" "tests" -}}
   {{- range include (printf "lmcache-kserve.validate.%s" .) $ | splitList "\n" -}}
     {{- if trim . }}{{ $problems = append $problems (printf "  - %s" (trim .)) }}{{ end -}}
   {{- end -}}

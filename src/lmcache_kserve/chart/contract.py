@@ -18,6 +18,8 @@ CACHE_SERVER_COMPONENT = "cache-server"
 """The DaemonSet of LMCache servers in mode multiprocess."""
 TEST_COMPONENT = "test"
 """What `helm test` runs, and what lets it reach the replicas."""
+WARM_UP_COMPONENT = "warm-up"
+"""The Job that sends known prompts after an installation or an upgrade."""
 
 PART_LABEL = "lmcache-kserve/part"
 """Label of the pods of a backend that has several workloads: which workload a pod belongs to."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lmcache_kserve import resources
 from lmcache_kserve.chart import helm_binary, schemas
-from lmcache_kserve.chart.contract import COMPONENT_LABEL, TEST_COMPONENT
+from lmcache_kserve.chart.contract import COMPONENT_LABEL, TEST_COMPONENT, WARM_UP_COMPONENT
 from lmcache_kserve.chart.helm import DEFAULT_KUBE_VERSION, Helm
 from lmcache_kserve.chart.manifests import Manifests
 from lmcache_kserve.chart.parts import taken_apart
@@ -112,7 +112,7 @@ class Renderer:
         return digest.hexdigest()
 
     def digest(self) -> str:
-        """SHA-256 over what runs: the rendered objects, without generated passwords, label helm.sh/chart and helm test.
+        """SHA-256 over what runs: the rendered objects, without passwords, helm.sh/chart, helm test and warm-up.
 
         Raises:
             HarnessError: as for `release`.
@@ -120,8 +120,8 @@ class Renderer:
         digest = hashlib.sha256()
         for manifest in self.release():
             metadata = manifest["metadata"]
-            of_test = metadata.get("labels", {}).get(COMPONENT_LABEL) == TEST_COMPONENT
-            if of_test or manifest["kind"] == "Secret":
+            aside = metadata.get("labels", {}).get(COMPONENT_LABEL) in {TEST_COMPONENT, WARM_UP_COMPONENT}
+            if aside or manifest["kind"] == "Secret":
                 continue
             text = json.dumps(manifest, sort_keys=True)
             digest.update(re.sub(r'"(?:checksum/[a-z-]*password|helm\.sh/chart)": "[^"]*"', "", text).encode() + b"\0")

@@ -84,3 +84,35 @@ Output: JSON list.
 {{- end -}}
 {{- toJson $sources -}}
 {{- end }}
+
+{{/*
+The policy of a pod that sends requests to the replicas: of `helm test`, or of the warm-up.
+Input: dict "context" $ "name" "..." "component" "test".
+*/}}
+{{- define "lmcache-kserve.tests.networkPolicy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+{{ include "lmcache-kserve.metadata" . }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "lmcache-kserve.labels.selector" . | nindent 6 }}
+  # Ingress without a rule: nobody connects to the test.
+  policyTypes:
+    - Ingress
+    - Egress
+  {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "test" "direction" "extraIngress") }}
+  ingress:
+    {{- . | nindent 4 }}
+  {{- end }}
+  egress:
+    {{- include "lmcache-kserve.networkPolicy.dns" . | nindent 4 }}
+    - ports:
+        - port: {{ int .context.Values.runtime.port }}
+          protocol: TCP
+      to:
+        {{- include "lmcache-kserve.networkPolicy.peer" (dict "context" .context "component" "predictor") | nindent 8 }}
+    {{- with include "lmcache-kserve.networkPolicy.extra" (dict "context" .context "part" "test" "direction" "extraEgress") }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end }}

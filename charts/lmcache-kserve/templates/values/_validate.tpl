@@ -38,7 +38,7 @@ extraObjects[{{ $index }}]: is no object; each one needs apiVersion, kind and me
       "lmcache.multiprocess.daemonset.affinity" "lmcache.multiprocess.daemonset.podLabels"
       "lmcache.multiprocess.daemonset.podAnnotations" "remoteBackend.pod.nodeSelector" "remoteBackend.pod.tolerations"
       "remoteBackend.pod.affinity" "remoteBackend.pod.podLabels" "remoteBackend.pod.podAnnotations" "tests.podLabels"
-      "tests.podAnnotations" }}
+      "tests.podAnnotations" "warmup.podLabels" "warmup.podAnnotations" }}
 {{- range include "lmcache-kserve.moved.value" (dict "context" $ "path" $path) | printf "[%s]" | fromJsonArray }}
 {{- include "lmcache-kserve.validate.noBoolean" (dict "path" $path "value" .) }}
 {{- end }}

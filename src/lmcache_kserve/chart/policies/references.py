@@ -7,7 +7,9 @@ from lmcache_kserve.chart.manifests import Manifests, Violation
 from lmcache_kserve.chart.policies.fields import mappings
 from lmcache_kserve.chart.policies.pods import Pod, running_pods
 
-_VALUES_THAT_NAME = frozenset({"existingSecret", "existingClaim", "caConfigMap", "caSecret", "clientSecret"})
+_VALUES_THAT_NAME = frozenset(
+    {"existingSecret", "existingClaim", "existingConfigMap", "caConfigMap", "caSecret", "clientSecret"}
+)
 """Values of the chart that name an object which the namespace holds already."""
 
 _FIELDS_THAT_NAME = {
