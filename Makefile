@@ -87,8 +87,8 @@ test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of 
 	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster $(PYTEST_ARGS)
 
 .PHONY: test-operations
-test-operations: $(UV) ## Targets, series, panels and alerts on the cluster of KUBECONFIG, which has Prometheus Operator
-	$(RUN) pytest tests/cluster/test_operations.py --durations=10 $(PYTEST_ARGS)
+test-operations: $(UV) ## Targets, series, panels, alerts and scaling on the cluster of KUBECONFIG, which has Prometheus Operator and KEDA
+	$(RUN) pytest tests/cluster/test_operations.py tests/cluster/test_scaling.py --durations=10 $(PYTEST_ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster that `make cluster` made
