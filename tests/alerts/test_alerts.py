@@ -1,7 +1,5 @@
 """Every alert by Prometheus' own evaluation (promtool): it stays quiet, waits, fires and clears."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from promtool import run
 from rendering import CHART, REPOSITORY, Render, merged, remote_backend
 
 CASES: list[dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "cases.yaml").read_text(encoding="utf-8"))
@@ -32,22 +31,10 @@ def name_of(case: Mapping[str, Any]) -> str:
     return f"{case['alert']}-{case['release']}"
 
 
-def promtool() -> str:
-    found = os.environ.get("LMCACHE_KSERVE_PROMTOOL") or shutil.which("promtool")
-    assert found, "promtool comes with Prometheus (Debian: apt install prometheus); put it on the PATH"
-    return found
-
-
 def rules(render: Render, release: str, monitoring: Mapping[str, Any] | None = None) -> dict[str, Any]:
     values = merged(merged(CPU, ON), merged(RELEASES[release], {"monitoring": {"rules": monitoring or {}}}))
     found: dict[str, Any] = render(values).one("PrometheusRule")["spec"]
     return found
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [promtool(), *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 def alerts(spec: Mapping[str, Any]) -> list[str]:
