@@ -321,3 +321,16 @@ class Installed:
         finally:
             stop.set()
             thread.join()
+
+
+def sentinel(release: Installed, number: int, *words: str) -> list[str]:
+    """The lines that a Sentinel of redis-sentinel answers."""
+    pod = f"{release.service}-sentinel-{number}"
+    return release.kubectl.text("exec", pod, "--", "redis-cli", "-p", "26379", "sentinel", *words, "lmcache").split(
+        "\n"
+    )
+
+
+def master(release: Installed) -> str:
+    """Name of the pod that the Sentinels call the master."""
+    return sentinel(release, 0, "get-master-addr-by-name")[0].partition(".")[0]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kube import Installed, Kubectl
+from kube import Installed, Kubectl, master, sentinel
 from rendering import CHART
 
 from lmcache_kserve.cluster.target import ClusterTarget
@@ -34,7 +34,7 @@ def test_no_request_fails_and_hits_return_when_the_master_goes(installed: Instal
     wait_for(
         lambda: _copied(installed), timeout=SETTLED_WITHIN_S, delay=1.0, describe="all nodes to be copied and known"
     )
-    old = _master(installed)
+    old = master(installed)
     with ClusterTarget(installed.api, installed.name) as target:
         bench = Bench(target, None, measurement=Measurement(traffic_interval_s=0.5), journal=Journal())
         with bench.opened():
@@ -50,7 +50,7 @@ def test_no_request_fails_and_hits_return_when_the_master_goes(installed: Instal
             assert [answer for answer in seen.answers if answer.error or not answer.correct] == []
             assert seen.hits_returned_s is not None
             assert seen.hits_returned_s + seen.down_s < HITS_WITHIN_S
-            new = _master(installed)
+            new = master(installed)
             assert new != old
             before = _keys(installed, new)
 
@@ -66,24 +66,11 @@ def _delete(installed: Installed, pod: str, how: tuple[str, ...]) -> None:
     installed.kubectl.run("delete", "pod", pod, "--wait=false", *how)
 
 
-def _sentinel(installed: Installed, number: int, *words: str) -> list[str]:
-    pod = f"{installed.service}-sentinel-{number}"
-    return installed.kubectl.text("exec", pod, "--", "redis-cli", "-p", "26379", "sentinel", *words, "lmcache").split(
-        "\n"
-    )
-
-
-def _master(installed: Installed) -> str:
-    """Name of the pod that the Sentinels call the master."""
-    address = _sentinel(installed, 0, "get-master-addr-by-name")[0]
-    return address.partition(".")[0]
-
-
 def _copied(installed: Installed) -> bool | Pending:
     """Whether every Sentinel knows both replicas, and every node is ready, which is to have copied its master."""
     known = []
     for number in range(3):
-        said = _sentinel(installed, number, "master")
+        said = sentinel(installed, number, "master")
         known.append(int(said[said.index("num-slaves") + 1]))
     ready = [
         all(status["ready"] for status in pod["status"].get("containerStatuses", ()))

@@ -10,14 +10,14 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import yaml
-from kube import ALL_AT_ONCE, CPU_VALUES, Installed, Kubectl
+from kube import ALL_AT_ONCE, CPU_VALUES, Installed, Kubectl, master
 from rendering import REPOSITORY
 
 from lmcache_kserve.waiting import Pending, wait_for
@@ -38,6 +38,7 @@ SHOWN_S, STEP_S = 300.0, 5.0
 AGAIN, WORDS_OF_A_PROMPT = 3, 700
 """Each prompt comes back so often, to either replica; it has two whole chunks and more."""
 MODES = {"in-process": (), "multiprocess": ("lmcache.mode=multiprocess",)}
+SENTINEL = {"redis-sentinel": ("remoteBackend.type=redis-sentinel",)}
 
 
 def legend(text: str, labels: dict[str, str]) -> str:
@@ -51,9 +52,12 @@ def prompts() -> Iterator[str]:
         yield from itertools.repeat(f"{number} {text}", AGAIN)
 
 
-FAULTS = {"LMCacheBackendUnreachable": "without_backend", "LMCacheServerRestarted": "another_server"}
-"""Alerts of mode multiprocess, and the faults that raise them."""
-REMEMBERED = {"LMCacheServerRestarted"}
+FAULTS = {
+    "multiprocess": {"LMCacheBackendUnreachable": "without_backend", "LMCacheServerRestarted": "another_server"},
+    "redis-sentinel": {"LMCacheFailover": "another_master", "LMCacheRedisWithoutMaster": "without_master"},
+}
+"""Alerts of a release, and the faults that raise them."""
+REMEMBERED = {"LMCacheServerRestarted", "LMCacheFailover"}
 """Alerts that go on for a quarter of an hour after the fault."""
 
 
@@ -123,14 +127,26 @@ class Watched:
         )
 
     @contextmanager
-    def without_backend(self) -> Iterator[None]:
-        """Stop the backend for a while."""
-        workload = f"deployment/{self.release.service}-redis"
+    def _away(self, workload: str, replicas: int) -> Iterator[None]:
         self.kubectl.run("scale", workload, "--replicas=0")
         try:
             yield
         finally:
-            self.kubectl.run("scale", workload, "--replicas=1")
+            self.kubectl.run("scale", workload, f"--replicas={replicas}")
+
+    def without_backend(self) -> AbstractContextManager[None]:
+        """Stop the backend for a while."""
+        return self._away(f"deployment/{self.release.service}-redis", 1)
+
+    def without_master(self) -> AbstractContextManager[None]:
+        """Stop every node of Redis for a while."""
+        return self._away(f"statefulset/{self.release.service}-redis-node", 3)
+
+    @contextmanager
+    def another_master(self) -> Iterator[None]:
+        """Lose the master of Redis."""
+        self.kubectl.run("delete", "pod", master(self.release), "--wait=false", "--grace-period=0", "--force")
+        yield
 
     @contextmanager
     def another_server(self) -> Iterator[None]:
@@ -143,7 +159,7 @@ class Watched:
 
 @pytest.fixture(scope="module", params=MODES)
 def watched(request: pytest.FixtureRequest, namespace: Kubectl, helm4: Path) -> Iterator[Watched]:
-    settings = (*ALL_AT_ONCE, *MODES[request.param])
+    settings = (*ALL_AT_ONCE, *{**MODES, **SENTINEL}[request.param])
     release = Installed(helm4, namespace, f"ops-{request.param[:2]}", settings=settings, files=(CPU_VALUES, VALUES))
     release.install()
     release.wait_until_ready()
@@ -201,9 +217,9 @@ def test_nothing_fires_while_all_is_well(watched: Watched) -> None:
     (OUT / f"dashboard-{watched.mode}.json").write_text(json.dumps(watched.drawn(watched.panels), indent=1) + "\n")
 
 
-@pytest.mark.parametrize("watched", ["multiprocess"], indirect=True)
+@pytest.mark.parametrize("watched", FAULTS, indirect=True)
 def test_every_fault_that_can_be_made_is_told_until_it_is_over(watched: Watched) -> None:
-    for alert, fault in FAULTS.items():
+    for alert, fault in FAULTS[watched.mode].items():
         with getattr(watched, fault)():
             watched.wait_for_alert(alert, fires=True)
         if alert not in REMEMBERED:
