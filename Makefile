@@ -14,6 +14,9 @@ KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart im
 # Pulled before the tests: a node would otherwise pull an image in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 
+# These need more of a cluster than the others: Prometheus Operator and KEDA.
+OPERATIONS = tests/cluster/test_operations.py tests/cluster/test_scaling.py
+
 .PHONY: help
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -85,11 +88,12 @@ cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs 
 
 .PHONY: test-cluster
 test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of KUBECONFIG, or else of `make cluster`
-	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster $(PYTEST_ARGS)
+	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster \
+		$(OPERATIONS:%=--ignore=%) $(PYTEST_ARGS)
 
 .PHONY: test-operations
 test-operations: $(UV) ## Targets, series, panels, alerts and scaling on the cluster of KUBECONFIG, which has Prometheus Operator and KEDA
-	$(RUN) pytest tests/cluster/test_operations.py tests/cluster/test_scaling.py --durations=10 $(PYTEST_ARGS)
+	$(RUN) pytest $(OPERATIONS) --durations=10 $(PYTEST_ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster that `make cluster` made
