@@ -45,15 +45,7 @@ CHECK = Check(
     "with a server of its own loads everything from the backend (L2) and nothing from that server's memory (L1).",
     needs=(needs.sharing,),
     judge=_judge,
-    causes=(
-        diagnosis.no_connector,
-        diagnosis.chunk_size,
-        diagnosis.hash_seed,
-        *diagnosis.BACKEND,
-        diagnosis.world_size,
-        diagnosis.one_replica,
-        diagnosis.nothing_logged,
-    ),
+    causes=(*diagnosis.NO_HITS, diagnosis.one_replica),
 )
 
 

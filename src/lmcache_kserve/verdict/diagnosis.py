@@ -193,6 +193,9 @@ def nothing_logged(evidence: Evidence) -> str | None:
 BACKEND = (engine_died, switched_off, not_started, server_lost, refused, slow)
 """Causes that lie between a replica and what it caches with, most certain first."""
 
+NO_HITS = (no_connector, chunk_size, hash_seed, *BACKEND, world_size, nothing_logged)
+"""Why a replica may not find what another one stored, most certain first."""
+
 
 def _lines(evidence: Evidence) -> Iterator[tuple[str, LogLine]]:
     """Every log line, with the name of its replica."""

@@ -33,12 +33,5 @@ CHECK = Check(
     f"{HIT_SHARE * 100:g} % of the prompt's full chunks, with a `Retrieved` line in its log.",
     needs=(needs.faults, needs.sharing),
     judge=_judge,
-    causes=(
-        diagnosis.no_connector,
-        diagnosis.chunk_size,
-        diagnosis.hash_seed,
-        *diagnosis.BACKEND,
-        diagnosis.world_size,
-        diagnosis.nothing_logged,
-    ),
+    causes=diagnosis.NO_HITS,
 )

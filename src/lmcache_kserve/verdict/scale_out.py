@@ -58,12 +58,5 @@ CHECK = Check(
     "times that of the old replica, and below that of prompts that nobody computed.",
     needs=(needs.scale_out, needs.sharing),
     judge=_judge,
-    causes=(
-        diagnosis.no_connector,
-        diagnosis.chunk_size,
-        diagnosis.hash_seed,
-        *diagnosis.BACKEND,
-        diagnosis.world_size,
-        diagnosis.nothing_logged,
-    ),
+    causes=diagnosis.NO_HITS,
 )

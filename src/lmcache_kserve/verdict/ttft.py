@@ -47,12 +47,5 @@ CHECK = Check(
     f"{statistics.MINIMUM_SAMPLES}. The median of cold / warm is at least {_MEDIAN_RATIO}, and the 5 % bound of that "
     f"median is above {_LOWER_BOUND}.",
     judge=_judge,
-    causes=(
-        diagnosis.no_connector,
-        diagnosis.chunk_size,
-        diagnosis.hash_seed,
-        *diagnosis.BACKEND,
-        diagnosis.world_size,
-        diagnosis.nothing_logged,
-    ),
+    causes=diagnosis.NO_HITS,
 )
