@@ -30,13 +30,18 @@ PICTURE = ROOT / "docs" / "images" / "dashboard.svg"
 COLUMNS = 3
 COLOURS = (LIGHT.warm, LIGHT.cold, LIGHT.limit, LIGHT.no_cache)
 MAKES_PLAIN = {
-    "percentunit": lambda value: f"{value:.0%}",
-    "s": lambda value: f"{value:.2g} s",
+    "percentunit": lambda value: f"{value:.1%}",
+    "s": lambda value: f"{value:.1f} s" if value >= 1 else f"{value * 1000:.3g} ms",
     "bytes": lambda value: f"{value / 2**20:.0f} MiB",
     "Bps": lambda value: f"{value / 10**6:.1f} MB/s",
-    "short": lambda value: f"{value:.3g}",
+    "short": lambda value: f"{value:.3f}".rstrip("0").rstrip("."),
 }
 """How a number is written, by Grafana's name of its unit."""
+
+
+def short(legend: str) -> str:
+    """A legend with the end of each pod's name alone."""
+    return " ".join(word.rpartition("-")[2] for word in legend.split())
 
 
 def plain(unit: str, value: float) -> str:
@@ -62,17 +67,27 @@ def draw(axes: Axes, panel: dict[str, Any]) -> None:
         points = [(at / 60, value) for at, value in one["points"] if math.isfinite(value)]
         colour = COLOURS[number % len(COLOURS)]
         axes.plot([at for at, _ in points], [value for _, value in points], color=colour, linewidth=1.4)
-    axes.set_ylim(bottom=0)
+    highest = max((value for one in panel["series"] for _, value in one["points"] if math.isfinite(value)), default=0)
+    axes.set_ylim(0, 1.4 * highest or 1)  # room for the legend
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(panel["unit"], value)))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes:.0f} min"))
     axes.grid(visible=True, axis="y", color=LIGHT.grid, linewidth=0.8)
     axes.tick_params(length=0, colors=LIGHT.muted, labelsize=7.5)
-    legends = [one["legend"] for one in panel["series"]]
-    lines = axes.get_lines()
-    axes.legend(lines, legends, fontsize=7, frameon=False, labelcolor=LIGHT.muted, loc="upper left", ncols=2)
-    axes.margins(y=0.35)
+    legends = [short(one["legend"]) for one in panel["series"]]
+    placed = axes.legend(
+        axes.get_lines(),
+        legends,
+        fontsize=7,
+        frameon=False,
+        labelcolor=LIGHT.muted,
+        loc="upper left",
+        ncols=3,
+        handlelength=1,
+        columnspacing=1,
+    )
+    placed.set_in_layout(False)  # a long legend would take the room of its panel
 
 
 def picture(panels: list[dict[str, Any]]) -> bytes:

@@ -46,7 +46,7 @@ def test_every_backend_has_its_row() -> None:
     assert named > set(TRAITS)
 
 
-@pytest.mark.parametrize("script", ["checks.py", "engines_page.py", "matrix.py"])
+@pytest.mark.parametrize("script", ["checks.py", "dashboard_picture.py", "engines_page.py", "matrix.py"])
 def test_a_generated_table_is_what_the_reports_say(script: str) -> None:
     path = REPOSITORY / "scripts" / script
     done = subprocess.run([sys.executable, path, "--check"], capture_output=True, text=True, check=False)
