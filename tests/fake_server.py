@@ -23,6 +23,13 @@ def frames(text: str, prompt_tokens: int) -> list[str]:
     return [f"data: {json.dumps(body)}" for body in bodies] + ["data: [DONE]"]
 
 
+def whole(lines: Sequence[str]) -> bytes:
+    """The answer of a stream that is not streamed."""
+    bodies = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+    text = "".join(choice["text"] for body in bodies for choice in body["choices"])
+    return json.dumps({"choices": [{"text": text}], "usage": bodies[-1]["usage"]}).encode()
+
+
 Behaviour = Callable[["Handler", dict[str, Any]], None]
 
 

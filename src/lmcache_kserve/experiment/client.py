@@ -1,4 +1,4 @@
-"""Streaming completions with a trustworthy time to first token; the only module that speaks HTTP to a replica.
+"""Completions with a trustworthy time to first token; the only module that speaks HTTP to a replica.
 
 The connection is open before the clock starts. The clock stops at the first frame that carries text: headers, empty
 frames and the usage frame do not count.
@@ -6,7 +6,8 @@ frames and the usage frame do not count.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from lmcache_kserve.errors import HarnessError
 
 _CONNECT_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 300.0
+_KEPT_S = 2.0
 _EXCERPT = 500
 
 
@@ -90,9 +92,12 @@ class CompletionClient:
         """
         self._url = openai_url
         self._model = model
+        self._read_timeout = read_timeout
         # A proxy from the environment would be measured along with the engine.
         self._http = httpx2.Client(
             timeout=httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout),
+            # vLLM closes a connection that is idle for 5 s: a request sent at that moment would fail.
+            limits=httpx2.Limits(keepalive_expiry=_KEPT_S),
             trust_env=False,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         )
@@ -136,28 +141,11 @@ class CompletionClient:
             StatusError: the server answered with an HTTP error.
             StreamError: the stream carried an error, no text, no usage, or ended early.
         """
-        body = {
-            "model": self._model,
-            "prompt": prompt,
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            "ignore_eos": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
         # Servers drop idle connections within seconds: without this the next request would time a TCP handshake.
         self.models()
         begin = time.perf_counter()
-        try:
-            with self._http.stream(
-                "POST", f"{self._url}/completions", json=body, headers={"X-Request-Id": request_id}
-            ) as response:
-                if response.status_code != httpx2.codes.OK:
-                    response.read()
-                    raise self._status(response, request_id)
-                answer = _read(_frames(response.iter_lines(), request_id), request_id)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error, request_id) from error
+        with self._streamed(prompt, request_id=request_id, max_tokens=max_tokens) as response:
+            answer = _read(_frames(response.iter_lines(), request_id), request_id)
         return Completion(
             request_id=request_id,
             text=answer.text,
@@ -166,6 +154,101 @@ class CompletionClient:
             prompt_tokens=answer.prompt_tokens,
             status=response.status_code,
         )
+
+    def complete_whole(self, prompt: str, *, request_id: str, max_tokens: int) -> Completion:
+        """Send the same request without streaming; the time to the first token is then the time to the last.
+
+        Raises:
+            UnreachableError: the connection failed or was lost.
+            StatusError: the server answered with an HTTP error.
+            StreamError: the answer is no completion.
+        """
+        self.models()
+        begin = time.perf_counter()
+        try:
+            response = self._http.post(
+                f"{self._url}/completions",
+                json=self._body(prompt, max_tokens),
+                headers={"X-Request-Id": request_id},
+            )
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error, request_id) from error
+        if response.status_code != httpx2.codes.OK:
+            raise self._status(response, request_id)
+        total_s = time.perf_counter() - begin
+        try:
+            content = response.json()
+            text, tokens = content["choices"][0]["text"], content["usage"]["prompt_tokens"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise StreamError(f"the answer to request {request_id} is no completion", request_id=request_id) from error
+        return Completion(
+            request_id=request_id,
+            text=str(text),
+            ttft_s=total_s,
+            total_s=total_s,
+            prompt_tokens=int(tokens),
+            status=response.status_code,
+        )
+
+    def hang_up(self, prompt: str, *, request_id: str, max_tokens: int, patience_s: float) -> str:
+        """Send one prompt and close the connection before the answer is whole.
+
+        Args:
+            prompt: what to ask.
+            request_id: its id.
+            max_tokens: length of the answer that nobody waits for.
+            patience_s: seconds to wait for each part of the answer. The first text ends the wait too.
+
+        Returns:
+            The text that had come: empty where the patience was shorter than the computing.
+
+        Raises:
+            UnreachableError: the connection failed or was lost.
+            StatusError: the server answered with an HTTP error.
+            StreamError: the stream carried an error, or ended before any text.
+        """
+        self.models()
+        try:
+            with self._streamed(
+                prompt, request_id=request_id, max_tokens=max_tokens, patience_s=patience_s
+            ) as response:
+                for frame in _frames(response.iter_lines(), request_id):
+                    if text := _text(frame, request_id):
+                        return text
+        except UnreachableError as error:
+            if isinstance(error.__cause__, httpx2.ReadTimeout):
+                return ""
+            raise
+        raise StreamError(f"the stream of request {request_id} ended without a token", request_id=request_id)
+
+    def _body(self, prompt: str, max_tokens: int) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "prompt": prompt,
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+        }
+
+    @contextmanager
+    def _streamed(
+        self, prompt: str, *, request_id: str, max_tokens: int, patience_s: float | None = None
+    ) -> Iterator[httpx2.Response]:
+        """The response to a prompt, not read yet; the connection is closed where it was not read to its end."""
+        body = {**self._body(prompt, max_tokens), "stream": True, "stream_options": {"include_usage": True}}
+        read_timeout = self._read_timeout if patience_s is None else patience_s
+        timeout = httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout)
+        headers = {"X-Request-Id": request_id}
+        try:
+            with self._http.stream(
+                "POST", f"{self._url}/completions", json=body, headers=headers, timeout=timeout
+            ) as response:
+                if response.status_code != httpx2.codes.OK:
+                    response.read()
+                    raise self._status(response, request_id)
+                yield response
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error, request_id) from error
 
     def _unreachable(self, error: httpx2.HTTPError, request_id: str) -> UnreachableError:
         words = str(error) or type(error).__name__
@@ -196,10 +279,8 @@ def _read(frames: Iterator[dict[str, Any]], request_id: str) -> _Answer:
     first_choice: float | None = None
     prompt_tokens = completion_tokens = None
     for frame in frames:
-        if "error" in frame:
-            raise StreamError(f"request {request_id} failed in its stream: {frame['error']}", request_id=request_id)
-        for choice in frame.get("choices") or ():
-            text = choice.get("text") or ""
+        text = _text(frame, request_id)
+        if text is not None:
             first_choice = first_choice or time.perf_counter()
             if text and first_text is None:
                 first_text = time.perf_counter()
@@ -215,6 +296,14 @@ def _read(frames: Iterator[dict[str, Any]], request_id: str) -> _Answer:
     if prompt_tokens is None:
         raise StreamError(f"the stream of request {request_id} told no usage.prompt_tokens", request_id=request_id)
     return _Answer("".join(parts), first, prompt_tokens)
+
+
+def _text(frame: Mapping[str, Any], request_id: str) -> str | None:
+    """The text of a frame; None where the frame carries none, as the one with the usage."""
+    if "error" in frame:
+        raise StreamError(f"request {request_id} failed in its stream: {frame['error']}", request_id=request_id)
+    choices = frame.get("choices")
+    return "".join(choice.get("text") or "" for choice in choices) if choices else None
 
 
 def _frames(lines: Iterator[str], request_id: str) -> Iterator[dict[str, Any]]:

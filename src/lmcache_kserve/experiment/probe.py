@@ -20,7 +20,8 @@ _CLOCK_SKEW = timedelta(seconds=5)
 
 def request_ids(run: int) -> Iterator[str]:
     """Endless request ids, unique across runs; of one width, so that none is a part of another."""
-    return (f"lmk-{run:016x}-{number:06d}" for number in itertools.count())
+    # No generator: several threads may ask at the same moment, which a generator refuses.
+    return map(f"lmk-{run:016x}-{{:06d}}".format, itertools.count())
 
 
 class Probe:
@@ -108,6 +109,11 @@ class Probe:
         return self._with_log(
             sent, lambda log: log.lookup is not None and (not log.hit_tokens or log.retrieved_tokens is not None)
         )
+
+    def look_up(self, prompt: str, *, max_tokens: int) -> Pass:
+        """Send a prompt and wait until the log says what was found; no hit is a hit of no tokens."""
+        sent = self.send(prompt, max_tokens=max_tokens)
+        return self._with_log(sent, lambda log: log.lookup is not None and log.lookup.hit_tokens is not None)
 
     @property
     def chunk_size(self) -> int:

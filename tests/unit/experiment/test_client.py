@@ -1,9 +1,11 @@
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from fake_server import Behaviour, Handler, frames, list_models, serving
+from fake_server import Behaviour, Handler, frames, list_models, serving, whole
 
 from lmcache_kserve.experiment.client import (
     CompletionClient,
@@ -13,6 +15,7 @@ from lmcache_kserve.experiment.client import (
     StreamError,
     UnreachableError,
 )
+from lmcache_kserve.experiment.probe import request_ids
 
 
 def answering(lines: list[str]) -> Behaviour:
@@ -145,6 +148,104 @@ def test_a_proxy_from_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
 
     assert complete(answering(frames("one", prompt_tokens=2))).status == 200
+
+
+def test_an_answer_that_is_not_streamed_is_the_same_answer() -> None:
+    seen: dict[str, Any] = {}
+
+    def behaviour(handler: Handler, body: dict[str, Any]) -> None:
+        seen.update(body, header=handler.headers["X-Request-Id"])
+        handler.reply(200, whole(frames("one two", prompt_tokens=3210)))
+
+    with serving(behaviour) as server, CompletionClient(server.url, model="tiny") as client:
+        answer = client.complete_whole("a prompt", request_id="lmk-1", max_tokens=4)
+
+    assert (answer.text, answer.prompt_tokens, answer.request_id) == ("one two ", 3210, "lmk-1")
+    assert answer.ttft_s == answer.total_s
+    assert seen == {
+        "model": "tiny",
+        "prompt": "a prompt",
+        "max_tokens": 4,
+        "temperature": 0,
+        "ignore_eos": True,
+        "header": "lmk-1",
+    }
+
+
+@pytest.mark.parametrize("body", [b"not JSON", b"{}", b'{"choices": [], "usage": {"prompt_tokens": 1}}', b"[]"])
+def test_an_answer_that_is_no_completion_is_an_error(body: bytes) -> None:
+    with (
+        serving(lambda handler, _: handler.reply(200, body)) as server,
+        CompletionClient(server.url, model="tiny") as client,
+        pytest.raises(StreamError, match="the answer to request lmk-1 is no completion"),
+    ):
+        client.complete_whole("a prompt", request_id="lmk-1", max_tokens=4)
+
+
+def hang_up(behaviour: Behaviour, *, patience_s: float = 5.0) -> str:
+    with serving(behaviour) as server, CompletionClient(server.url, model="tiny") as client:
+        return client.hang_up("a prompt", request_id="lmk-1", max_tokens=4, patience_s=patience_s)
+
+
+def slow(released: threading.Event, gone: threading.Event, *, sent: int) -> Behaviour:
+    """Sends so many frames, waits, and then notices that nobody listens any more."""
+
+    def behaviour(handler: Handler, _: dict[str, Any]) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for line in frames("one two", prompt_tokens=2)[:sent]:
+            handler.chunk(f"{line}\n\n".encode())
+        released.wait(10)
+        try:
+            for _number in range(1000):
+                handler.chunk(b": keep-alive\n\n")
+        except OSError:
+            gone.set()
+
+    return behaviour
+
+
+@pytest.mark.parametrize(
+    ("sent", "patience_s", "text"),
+    [(2, 5.0, "one "), (1, 0.1, ""), (0, 0.1, "")],
+    ids=["text", "empty frame", "headers"],
+)
+def test_a_client_that_hangs_up_closes_the_connection_and_tells_what_had_come(
+    sent: int, patience_s: float, text: str
+) -> None:
+    released, gone = threading.Event(), threading.Event()
+    assert hang_up_then(released, gone, slow(released, gone, sent=sent), patience_s) == text
+
+
+def hang_up_then(released: threading.Event, gone: threading.Event, behaviour: Behaviour, patience_s: float) -> str:
+    with serving(behaviour) as server, CompletionClient(server.url, model="tiny") as client:
+        text = client.hang_up("a prompt", request_id="lmk-1", max_tokens=4, patience_s=patience_s)
+        released.set()
+        assert gone.wait(10), "the connection is still open"
+        return text
+
+
+def test_a_server_that_dies_before_the_client_hangs_up_is_an_error() -> None:
+    def behaviour(handler: Handler, _: dict[str, Any]) -> None:
+        handler.close_connection = True
+        handler.connection.shutdown(2)
+
+    with pytest.raises(UnreachableError, match="request lmk-1"):
+        hang_up(behaviour)
+
+
+def test_a_stream_without_a_token_is_an_error_for_a_client_that_hangs_up_too() -> None:
+    with pytest.raises(StreamError, match="ended without a token"):
+        hang_up(answering(frames("", prompt_tokens=2)))
+
+
+def test_request_ids_may_be_asked_for_by_many_threads_at_once() -> None:
+    ids = request_ids(7)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        made = [one for batch in pool.map(lambda _: [next(ids) for _ in range(2000)], range(8)) for one in batch]
+    assert len(set(made)) == 16000
+    assert min(made) == "lmk-0000000000000007-000000"
 
 
 def closed(handler: Handler) -> None:
