@@ -126,9 +126,14 @@ class LocalPod:
         return process
 
     @property
+    def processes(self) -> Mapping[str, ContainerProcess]:
+        """The process of each container that was started, as it is now; it may have ended."""
+        return self._processes.copy()
+
+    @property
     def pids(self) -> list[int]:
         """Numbers of the processes of all its containers."""
-        return [pid for process in self._processes.values() for pid in process.pids]
+        return [pid for process in self.processes.values() for pid in process.pids]
 
     def local_port(self, container_port: int) -> int:
         """Where one of the pod's ports answers on this machine."""

@@ -16,6 +16,7 @@ import platformdirs
 import psutil
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence.soak import Usage
 from lmcache_kserve.target import LogLine
 
 OWNER_VARIABLE = "LMCACHE_KSERVE_OWNER"
@@ -88,10 +89,15 @@ class ContainerProcess:
         return self._process.poll()
 
     @property
+    def pid(self) -> int:
+        """Number of the main process, whether it runs or has ended."""
+        return self._root.pid
+
+    @property
     def pids(self) -> list[int]:
         """Numbers of the process and its descendants; none once it has ended."""
         try:
-            return [self._root.pid, *(process.pid for process in self._root.children(recursive=True))]
+            return [process.pid for process in self._tree()]
         except psutil.NoSuchProcess:
             return []
 
@@ -103,9 +109,35 @@ class ContainerProcess:
             HarnessError: the process has ended.
         """
         try:
-            return sum(process.memory_info().rss for process in [self._root, *self._root.children(recursive=True)])
+            return sum(process.memory_info().rss for process in self._tree())
         except psutil.NoSuchProcess as error:
             raise HarnessError(f"{self.name} is not running") from error
+
+    @property
+    def usage(self) -> Usage:
+        """What the process and its descendants hold; a descendant that ends meanwhile counts with nothing.
+
+        Raises:
+            HarnessError: the process has ended.
+        """
+        memory = descriptors = threads = connections = 0
+        try:
+            for process in self._tree():
+                with (
+                    contextlib.suppress(*(() if process == self._root else (psutil.NoSuchProcess,))),
+                    process.oneshot(),
+                ):
+                    sockets = process.net_connections(kind="inet")
+                    memory += process.memory_info().rss
+                    descriptors += process.num_fds()
+                    threads += process.num_threads()
+                    connections += sum(socket.status != psutil.CONN_LISTEN for socket in sockets)
+        except psutil.NoSuchProcess as error:
+            raise HarnessError(f"{self.name} is not running") from error
+        return Usage(resident_bytes=memory, descriptors=descriptors, threads=threads, connections=connections)
+
+    def _tree(self) -> list[psutil.Process]:
+        return [self._root, *self._root.children(recursive=True)]
 
     def wait(self, *, timeout: float) -> int:
         """Wait for the process to end by itself and return its exit code.

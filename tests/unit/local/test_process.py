@@ -14,6 +14,7 @@ import psutil
 import pytest
 from small_pod import container, plan
 
+from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.process import (
     ContainerProcess,
     Log,
@@ -43,6 +44,36 @@ def test_killing_a_process_ends_its_descendants_too(tmp_path: Path) -> None:
     assert len(children) == 1
     process.kill()
     assert not children[0].is_running() or children[0].status() == psutil.STATUS_ZOMBIE
+
+
+HOLDS = """
+import socket, subprocess, sys, threading, time
+listener = socket.create_server(("127.0.0.1", 0))
+near = socket.create_connection(listener.getsockname())
+far, _ = listener.accept()
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+files = [open("/dev/null") for _ in range(50)]
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_container_holds_is_what_all_its_processes_hold(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDS]
+    process = ContainerProcess(
+        "holder", command, environment=dict(os.environ), directory=tmp_path, log=Log(tmp_path / "log")
+    )
+    while not process.log.lines():
+        assert process.exit_code is None
+    usage = process.usage
+    assert usage.connections == 2  # both ends, not the listener
+    assert usage.threads == 3
+    assert 50 + 3 + 3 + 3 <= usage.descriptors < 80
+    assert usage.resident_bytes == pytest.approx(process.resident_bytes, rel=0.2)
+    process.kill()
+    with pytest.raises(HarnessError, match="holder is not running"):
+        _ = process.usage
 
 
 def test_processes_of_a_killed_harness_are_ended_by_the_next_one() -> None:
