@@ -19,6 +19,7 @@ from lmcache_kserve.commands.common import DEFAULTS, Settings, ValuesFiles, comm
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder
 from lmcache_kserve.commands.preparation import EngineName, prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
+from lmcache_kserve.commands.sizes import small
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine.find import ensure_engine, make_test_model
 from lmcache_kserve.errors import HarnessError
@@ -27,6 +28,7 @@ from lmcache_kserve.experiment.bench import Bench
 from lmcache_kserve.experiment.faults import Fault, disturb
 from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.experiment.measurement import Measurement
+from lmcache_kserve.local.scenarios import CUT, KILLED, RESTARTED, SLOW, Scenario, nothing, scenarios
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.report import fault_table
 from lmcache_kserve.report.fault_table import FaultRow
@@ -34,21 +36,15 @@ from lmcache_kserve.secrets import redact_command
 
 BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "mooncake")
 """Values of `remoteBackend.type`. `filesystem` and `none` have no server that can fail, and InfiniStore needs RDMA."""
-SIZES: Mapping[str, tuple[str, ...]] = {
-    "redis": ("redis.maxmemory=128Mi",),
-    "valkey": ("valkey.maxmemory=128Mi",),
-    "redis-sentinel": ("redisSentinel.maxmemory=128Mi",),
-    "mooncake": ("mooncake.localBuffer=128Mi", "mooncake.store.segmentSize=128Mi"),
-}
-"""Small caches, so that they fill quickly. Keys are backend types; values go below `remoteBackend`."""
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
 _WAIT_S = 5
 """How long a replica waits for a backend that is not there."""
-_SLOW_S = 0.5
 _MEMORY_POLL_S = 0.2
 
-FAULTS = ("down at start", "slow 500 ms", "network cut", "full", "restarted empty", "killed")
+_DOWN = "down at start"
+_FULL = "full"
+FAULTS = (_DOWN, SLOW, CUT, _FULL, RESTARTED, KILLED)
 """In this order: a client may not recover from the last fault."""
 
 
@@ -95,15 +91,6 @@ class Options:
     earlier: Path | None
     measurement: Measurement
     command: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Scenario:
-    """How this machine makes a fault; `breaks` says whether connections of the replicas end."""
-
-    begin: Callable[[], None]
-    end: Callable[[], None]
-    breaks: bool
 
 
 def run(options: Options, *, console: Console) -> bool:
@@ -184,8 +171,7 @@ def with_the_missing(rows: Iterator[FaultRow], *, backend: str, mode: str) -> It
 
 
 def _settings(backend: str) -> tuple[str, ...]:
-    settings = (f"type={backend}", f"waitSeconds={_WAIT_S}", *SIZES.get(backend, ()))
-    return tuple(f"remoteBackend.{setting}" for setting in settings)
+    return (f"remoteBackend.type={backend}", f"remoteBackend.waitSeconds={_WAIT_S}", *small(backend))
 
 
 class _Backend:
@@ -197,6 +183,7 @@ class _Backend:
             raise HarnessError(f"remoteBackend.type={target.backend_type} runs nothing here that could fail")
         self._target = target
         self._backend = backend
+        self._scenarios = scenarios(backend, target.links)
         self._measurement = measurement
         self._stages = stages
 
@@ -229,32 +216,12 @@ class _Backend:
         )
         return replace(one, problem=outage.why) if isinstance(outage, Unreadable) else one.seen(outage)
 
-    def _scenario(self, bench: Bench, name: str) -> _Scenario:
-        backend = self._backend
+    def _scenario(self, bench: Bench, name: str) -> Scenario:
         return {
-            "down at start": _Scenario(_nothing, backend.start, breaks=True),
-            "slow 500 ms": _Scenario(lambda: self._slow(_SLOW_S), lambda: self._slow(0), breaks=False),
-            "network cut": _Scenario(self._cut, self._mend, breaks=False),
-            "full": _Scenario(lambda: _fill(bench), _nothing, breaks=False),
-            "restarted empty": _Scenario(self._restart, _nothing, breaks=True),
-            "killed": _Scenario(backend.stop, backend.start, breaks=True),
+            _DOWN: Scenario(nothing, self._backend.start, breaks=True),
+            _FULL: Scenario(lambda: _fill(bench), nothing, breaks=False),
+            **self._scenarios,
         }[name]
-
-    def _restart(self) -> None:
-        self._backend.stop()
-        self._backend.start()
-
-    def _slow(self, seconds: float) -> None:
-        for link in self._target.links:
-            link.slow(seconds)
-
-    def _cut(self) -> None:
-        for link in self._target.links:
-            link.cut()
-
-    def _mend(self) -> None:
-        for link in self._target.links:
-            link.mend()
 
     def _restart_replicas(self, bench: Bench) -> None:
         """Restart every replica: the client of this backend never reconnects."""
@@ -263,10 +230,6 @@ class _Backend:
             first_failure(restarts, then=self._target.stop)
         for probe in bench.probes:
             probe.reopen()
-
-
-def _nothing() -> None:
-    """Nothing begins, or nothing has to be ended."""
 
 
 def _fill(bench: Bench) -> None:
