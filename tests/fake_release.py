@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from fake_server import CONTEXT, MODEL, Handler, Server, frames, with_no_error
+from fake_server import CONTEXT, MODEL, Handler, Server, frames, whole, with_no_error
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.evidence.soak import Container, Usage, Watched
 from lmcache_kserve.target import Contents, Interruptible, LogLine
 
 CHUNK = 256
@@ -85,14 +86,25 @@ class Faults:
     silent_in_outage: bool = False
     tiers_swapped: bool = False
     server_stays_dead: bool = False
+    leaks_descriptors: bool = False
+    slow_s: float = 0.0
+    fails_prompt: str | None = None
 
 
 @dataclass
 class Store:
     """The shared backend's memory: chunk keys."""
 
-    keys: set[str] = field(default_factory=set)
+    keys: dict[str, None] = field(default_factory=dict)
     up: bool = True
+    room: int = 10_000  # chunks; the oldest go
+    life: int = 1
+
+    def add(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.keys[key] = self.keys.pop(key, None)
+        while len(self.keys) > self.room:
+            del self.keys[next(iter(self.keys))]
 
 
 def tokens_of(prompt: str) -> list[str]:
@@ -114,6 +126,7 @@ class FakeReplica:
         self._memory: set[str] = set()
         self._killed = threading.Event()
         self._active: set[str] = set()
+        self.answered = 0
         self.log("LMCache INFO: Using hash algorithm: sha256_cbor")
         self.start()
 
@@ -171,10 +184,15 @@ class FakeReplica:
     def answer(self, handler: Handler, body: dict[str, Any]) -> None:
         request = handler.headers["X-Request-Id"]
         self._active.add(request)
+        self.answered += 1
         if self._target.faults.changes_when_busy:
             time.sleep(TOGETHER_S)
+        self._killed.wait(self._target.faults.slow_s)
         try:
-            self._answer(handler, body)
+            if body["prompt"] == self._target.faults.fails_prompt:
+                handler.reply(500, b"out of memory")
+            else:
+                self._answer(handler, body)
         finally:
             self._active.remove(request)
 
@@ -183,7 +201,7 @@ class FakeReplica:
         prompt = tokens_of(body["prompt"])
         request = f"cmpl-{handler.headers['X-Request-Id']}-0-ab12cd34"
         keys = chunk_keys(prompt, self._target.chunk_size)
-        known = self.memory | (store.keys if store.up else set())
+        known = self.memory | (set(store.keys) if store.up else set())
         caches = self._target.lmcache and self._served
         hits = 0 if faults.no_hits or not caches else prefix_length(keys, known)
         if faults.connection_error_logged and not store.up:
@@ -215,7 +233,8 @@ class FakeReplica:
             words = ["wrong", *words]
         if len(self._active) > 1 and (faults.changes_when_busy == "all" or (faults.changes_when_busy and hits)):
             words = ["other", *words]
-        handler.stream(frames(" ".join(words), len(prompt)))
+        lines = frames(" ".join(words), len(prompt))
+        handler.stream(lines) if body.get("stream") else handler.reply(200, whole(lines))
 
     def _log_server_lookup(self, request: str, hits: int, tokens: int, *, in_memory: int) -> None:
         if hits:
@@ -243,7 +262,7 @@ class FakeReplica:
                 )
         self.memory.update(keys)
         if self._target.store.up:
-            self._target.store.keys |= set(keys)
+            self._target.store.add(keys)
 
 
 class FakeBackend:
@@ -264,7 +283,8 @@ class FakeBackend:
 
     def stop(self) -> None:
         self._target.store.up = False
-        self._target.store.keys = set()
+        self._target.store.keys = {}
+        self._target.store.life += 1
 
     def start(self) -> None:
         self._target.store.up = self.client_reconnects and not self._target.faults.backend_stays_dead
@@ -339,6 +359,19 @@ class FakeTarget:
     def __exit__(self, *_: object) -> None:
         for replica in self.replicas:
             replica.end()
+
+    def watch(self) -> Watched:
+        """Every replica is one container that holds a descriptor a request where it leaks, and twenty anyway."""
+        containers = []
+        for replica in self.replicas:
+            held = 20 + (replica.answered if self.faults.leaks_descriptors else 0)
+            usage = Usage(resident_bytes=2**30, descriptors=held, threads=5, connections=2)
+            life = str(replica.port)
+            containers.append(Container(name=f"{replica.name}/main", life=life, of_backend=False, usage=usage))
+        usage = Usage(resident_bytes=2**27, descriptors=9, threads=4, connections=2)
+        backend = Container(name="redis-0/redis", life=str(self.store.life), of_backend=True, usage=usage)
+        lines = sum(len(replica.all_lines()) for replica in self.replicas)
+        return Watched(containers=(*containers, backend), files=12, log_bytes=100 * lines)
 
     def kill_replica(self, index: int) -> None:
         self.replicas[index].end()

@@ -31,17 +31,17 @@ def ask_at_once(bench: Bench) -> AtOnce | Unreadable:
         prompts = bench.related_prompts(REQUESTS)
         alone = [bench.store(first, prompt, max_tokens=tokens).text for prompt in prompts]
         bench.journal.progress(stage, 1, 2, f"the same {REQUESTS} at the same time")
-        cached = _compared(alone, _together(second, prompts, tokens))
+        cached = _compared(alone, together(second, prompts, tokens))
         prompts = bench.uncached_prompts(REQUESTS)
         alone = [second.send(prompt, max_tokens=tokens).text for prompt in prompts]
-        control = _compared(alone, _together(second, prompts, tokens))
+        control = _compared(alone, together(second, prompts, tokens))
     except RequestError as error:
         return Unreadable(f"a request was not answered: {error}")
     bench.journal.progress(stage, 2, 2)
     return AtOnce(cached=cached, control=control)
 
 
-def _together(probe: Probe, prompts: Sequence[str], tokens: int) -> list[str]:
+def together(probe: Probe, prompts: Sequence[str], tokens: int) -> list[str]:
     """The answers of one replica to all prompts, sent at the same time."""
     with ThreadPoolExecutor(max_workers=len(prompts), thread_name_prefix="at-once") as pool:
         return [answer.text for answer in pool.map(lambda one: probe.send(one, max_tokens=tokens), prompts)]

@@ -49,6 +49,8 @@ class Bench:
         self.probes = [self._probe(target, index, ids) for index in range(len(target.replicas))]
         self.baseline = self._probe(baseline, 0, ids) if baseline else None
         self._long_words = self._short_words = self._uncached_words = 1
+        self._sized = (1, 1)
+        """Words and tokens of the same prompt."""
 
     def _probe(self, target: Target, index: int, ids: Iterator[str]) -> Probe:
         return Probe(
@@ -85,13 +87,12 @@ class Bench:
                 f"a context of {context} tokens is too short for answers of {answer}: raise model.maxModelLen, "
                 "or give a smaller --answer-tokens"
             )
+        self._sized = (_PROBE_WORDS, tokens)
         short = max(self.measurement.traffic_tokens, 2 * self.target.chunk_size + _CONTEXT_MARGIN)
-        self._long_words = words_for(
-            min(self.measurement.prompt_tokens, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens
-        )
+        self._long_words = self.words(min(self.measurement.prompt_tokens, limit))
         # The nonce takes as many tokens again as a few words, hence half a chunk.
-        self._uncached_words = words_for(self.target.chunk_size // 2, probe_words=_PROBE_WORDS, probe_tokens=tokens)
-        self._short_words = words_for(min(short, limit), probe_words=_PROBE_WORDS, probe_tokens=tokens)
+        self._uncached_words = self.words(self.target.chunk_size // 2)
+        self._short_words = self.words(min(short, limit))
 
     def _context(self, probe: Probe) -> int | None:
         """The model's context length, from the server's list of models or from its arguments."""
@@ -121,6 +122,11 @@ class Bench:
     def short_prompt(self) -> str:
         """A fresh prompt of the traffic's length."""
         return self.prompts.fresh(self._short_words)
+
+    def words(self, tokens: int) -> int:
+        """How many words make a prompt of about `tokens` tokens, never more; known once it is calibrated."""
+        words, counted = self._sized
+        return words_for(tokens, probe_words=words, probe_tokens=counted)
 
     def related_prompts(self, count: int) -> list[str]:
         """Fresh prompts with a common beginning: an ever longer share of a measured prompt, and an own ending."""

@@ -10,7 +10,7 @@ from lmcache_kserve.errors import HarnessError
 
 
 def test_the_backend_is_counted_stopped_and_started(fake: FakeCluster, api: Api) -> None:
-    fake.release.store.keys = {"a", "b"}
+    fake.release.store.keys = dict.fromkeys("ab")
     with ClusterTarget(api, "demo") as target:
         backend = target.backend
         assert backend is not None
@@ -107,7 +107,7 @@ def test_a_backend_of_several_parts_is_asked_through_the_one_that_clients_connec
     container = {"name": "redis", "image": "redis:8.2.2", "ports": [{"containerPort": 6379}]}
     node = pod("a-node", labels={**BACKEND_LABELS, "lmcache-kserve/part": "redis"}, container=container)
     fake.objects["pods"] = {"a-node": node, **pods}
-    fake.release.store.keys = {"a", "b"}
+    fake.release.store.keys = dict.fromkeys("ab")
     with ClusterTarget(api, "demo") as target:
         assert target.backend is not None
         assert target.backend.contents().entries == 4
