@@ -8,6 +8,7 @@ from lmcache_kserve.commands.demo import demo
 from lmcache_kserve.commands.engines import engines
 from lmcache_kserve.commands.faults import faults
 from lmcache_kserve.commands.plan import plan
+from lmcache_kserve.commands.soak import soak
 from lmcache_kserve.commands.verify import verify
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(verify)
 app.command()(faults)
+app.command()(soak)
 app.command()(check)
 app.command()(compare)
 app.command()(plan)
