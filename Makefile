@@ -4,6 +4,7 @@ RUN := $(UV) run --locked
 LK := $(RUN) lmcache-kserve
 OUT ?= out
 SEED ?= $(shell date +%s)
+MINUTES ?= 20
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' charts/lmcache-kserve/Chart.yaml)
 IMAGE ?= lmcache-kserve/vllm-cpu:$(VERSION)
 CLUSTER ?= lmcache-kserve
@@ -36,6 +37,12 @@ record: demo ## Run the demo, with a new replica, and put its report and plots w
 faults: $(UV) ## Break every backend in every way and write docs/faults.md; FAULTS_ARGS='--backend redis' for one
 	$(LK) faults --out $(OUT) $(addprefix --earlier ,$(wildcard docs/reports/faults.json)) $(FAULTS_ARGS); code=$$?; \
 	[ $$code -gt 1 ] || { cp $(OUT)/faults.json docs/reports/faults.json && cp $(OUT)/faults.md docs/faults.md; }; \
+	exit $$code
+
+.PHONY: soak
+soak: $(UV) ## Soak a release for MINUTES=20 and write docs/soak.md; SEED=N repeats a schedule, SOAK_ARGS='-f FILE' for values
+	$(LK) soak --minutes $(MINUTES) --seed $(SEED) --out $(OUT)/soak $(SOAK_ARGS); code=$$?; \
+	[ $$code -gt 1 ] || { cp $(OUT)/soak/soak.json docs/reports/soak.json && cp $(OUT)/soak/soak.md docs/soak.md; }; \
 	exit $$code
 
 .PHONY: rates

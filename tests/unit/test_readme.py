@@ -12,7 +12,7 @@ import yaml
 from lmcache_kserve.chart import helm_binary, schemas
 from lmcache_kserve.lmcache.backends import TRAITS
 from lmcache_kserve.lmcache.rate import Cell
-from lmcache_kserve.report import fault_table, rate_table
+from lmcache_kserve.report import fault_table, rate_table, soak_table
 from lmcache_kserve.verdict import CHECKS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -83,6 +83,11 @@ def test_the_page_of_rates_is_what_the_report_says() -> None:
         return [line for line in page.splitlines() if line.startswith(("| ", "A copy in memory"))]
 
     assert numbers(source("docs/rates.md")) == numbers(expected)
+
+
+def test_the_page_of_the_soak_is_what_the_report_says() -> None:
+    report = json.loads((REPOSITORY / "docs/reports/soak.json").read_text(encoding="utf-8"))
+    assert source("docs/soak.md") == soak_table.markdown(report)
 
 
 def source(file: str) -> str:

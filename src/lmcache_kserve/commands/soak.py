@@ -60,6 +60,9 @@ def soak(  # noqa: PLR0913 - one parameter per option
     values: ValuesFiles = None,
     settings: Settings = None,
     engine: EngineName = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Chart folder or package; by default the one that ships here.")
+    ] = None,
 ) -> None:
     """Run a release on this machine for a long time, under mixed traffic and random faults.
 
@@ -71,6 +74,7 @@ def soak(  # noqa: PLR0913 - one parameter per option
         values_files=tuple(values or ()),
         settings=tuple(settings or ()),
         engine=engine,
+        chart=chart,
         out=out,
         command=command_words(),
     )
@@ -86,6 +90,7 @@ class Options:
     values_files: tuple[Path, ...]
     settings: tuple[str, ...]
     engine: str | None
+    chart: Path | None
     out: Path
     command: tuple[str, ...]
 
@@ -103,6 +108,7 @@ def run(options: Options, *, console: Console) -> bool:
                 console,
                 values_files=(VALUES, *options.values_files),
                 settings=options.settings,
+                chart=options.chart,
             )
         )
         backend = _backend_of(renderer.release("model.id=model"))

@@ -159,9 +159,10 @@ class _Run:
         return time.monotonic() - self._begin
 
     def _wait_until(self, at_s: float) -> None:
-        while (left := at_s - self._now()) > 0:
-            time.sleep(min(left, _TELL_S))
+        while (left := at_s - self._now()) > _TELL_S:
+            time.sleep(_TELL_S)
             self._tell()
+        time.sleep(max(left, 0))
 
     def _tell(self, note: str | None = None) -> None:
         self._note = note or self._note

@@ -47,6 +47,13 @@ def document(soak: Soak, verdict: SoakVerdict, *, command: str) -> dict[str, Any
             for number, planned in enumerate(soak.schedule)
         ],
         "slopes": [_slope(one) for one in verdict.slopes],
+        "blocks": BLOCKS,
+        "full_share": FULL_SHARE,
+        "hits_return_s": HITS_RETURN_S,
+        "limits": [
+            {"measure": one.name, "unit": one.unit, "floor": one.floor, "share": one.share, "reason": one.reason}
+            for one in MEASURES
+        ],
     }
 
 
@@ -60,16 +67,12 @@ def markdown(content: Mapping[str, Any]) -> str:
     ).get_template("soak.md.j2")
     return template.render(
         run=content,
-        schema=SCHEMA,
         versions=", ".join(f"{name} {version}" for name, version in content["versions"].items()),
         invariants=_lines(_invariant_cells(one) for one in content["invariants"]),
         schedule=_lines(_schedule_cells(one) for one in content["schedule"]),
         requests=_lines(_request_cells(how, one) for how, one in content["requests"].items()),
         slopes=_lines(_slope_cells(one) for one in content["slopes"] if one["blocks"]),
-        limits=_lines((one.name, f"{one.floor:g} {one.unit} or {one.share:.0%}", one.reason) for one in MEASURES),
-        blocks=BLOCKS,
-        full=f"{FULL_SHARE:.0%}",
-        hits_return_s=f"{HITS_RETURN_S:.0f}",
+        limits=_lines(_limit_cells(one) for one in content["limits"]),
     )
 
 
@@ -143,6 +146,10 @@ def _schedule_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _request_cells(how: str, one: Mapping[str, Any]) -> tuple[str, ...]:
     counts = tuple(str(one[key]) for key in ("count", "failed", "wrong", "sent_again"))
     return how, *counts, f"{one['median_s']:.2f} s", f"{one['slowest_s']:.1f} s"
+
+
+def _limit_cells(one: Mapping[str, Any]) -> tuple[str, ...]:
+    return one["measure"], f"{one['floor']:g} {one['unit']} or {one['share']:.0%}", one["reason"]
 
 
 def _slope_cells(one: Mapping[str, Any]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def test_the_schedule_takes_place_with_replicas_and_backend_killed_alone_and_at_
     assert all(one.hits_returned_s is not None for one in healthy.disturbed)
 
 
-def test_the_traffic_is_mixed_and_asks_every_prompt_at_every_replica(healthy: Soak) -> None:
+def test_the_traffic_is_mixed_and_asks_for_every_prompt_and_at_every_replica(healthy: Soak) -> None:
     assert {one.how for one in healthy.asked} == {"streamed", "whole", "cancelled"}
     assert {one.prompt for one in healthy.asked} == set(range(healthy.pool_prompts))
     assert {one.replica for one in healthy.asked} == {"predictor-0", "predictor-1"}

@@ -48,7 +48,7 @@ def test_the_page_has_a_line_for_each_promise_disturbance_and_series() -> None:
     assert "| requests without an answer, beyond the one retry after a kill | 0 of 1800; 0 sent again | 0 | ✓ |" in page
     assert "| 800 s | 5.0 s | backend killed + network cut | 800 s | 805 s | after 12.0 s |" in page
     assert "| streamed | 600 | 0 | 0 | 0 | 0.50 s | 0.5 s |" in page
-    assert "| memory | predictor-0/main, life 1 | 1300.0 MiB | +0.0 | 65.0 | 152 to 1198 | ✓ |" in page
+    assert "| memory | predictor-0/main, life 1 | 1300.0 MiB | +0.0 | 64.0 | 152 to 1198 | ✓ |" in page
     assert "✗" not in page
     assert "--seed 22" in page
 
