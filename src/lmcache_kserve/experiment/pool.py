@@ -87,7 +87,8 @@ def ask_baseline(bench: Bench, size: PoolSize, *, chunk_size: int) -> Pool:
     if len(steady) < _STEADY_SHARE * len(prompts):
         raise HarnessError(
             f"the engine without a cache changed {len(prompts) - len(steady)} of its own {len(prompts)} answers beside "
-            "other requests: no cache can be judged by it. Give the engine one thread, or --dtype=float32"
+            "other requests, and no cache can be judged by it: set OMP_NUM_THREADS to 1 in predictor.env, or add "
+            "--dtype=float32 to model.extraArgs"
         )
     counts = iter(chunks)
     return Pool(

