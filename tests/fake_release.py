@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from fake_server import CONTEXT, MODEL, Handler, Server, frames, whole, with_no_error
+from made_soak import container
 
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence.soak import Container, Usage, Watched
+from lmcache_kserve.evidence.soak import Watched
 from lmcache_kserve.target import Contents, Interruptible, LogLine
 
 CHUNK = 256
@@ -187,8 +188,9 @@ class FakeReplica:
         self.answered += 1
         if self._target.faults.changes_when_busy:
             time.sleep(TOGETHER_S)
-        self._killed.wait(self._target.faults.slow_s)
         try:
+            if self._killed.wait(self._target.faults.slow_s):
+                return
             if body["prompt"] == self._target.faults.fails_prompt:
                 handler.reply(500, b"out of memory")
             else:
@@ -362,16 +364,13 @@ class FakeTarget:
 
     def watch(self) -> Watched:
         """Every replica is one container that holds a descriptor a request where it leaks, and twenty anyway."""
-        containers = []
-        for replica in self.replicas:
-            held = 20 + (replica.answered if self.faults.leaks_descriptors else 0)
-            usage = Usage(resident_bytes=2**30, descriptors=held, threads=5, connections=2)
-            life = str(replica.port)
-            containers.append(Container(name=f"{replica.name}/main", life=life, of_backend=False, usage=usage))
-        usage = Usage(resident_bytes=2**27, descriptors=9, threads=4, connections=2)
-        backend = Container(name="redis-0/redis", life=str(self.store.life), of_backend=True, usage=usage)
+        leak = int(self.faults.leaks_descriptors)
+        containers = [
+            container(f"{one.name}/main", str(one.port), descriptors=20 + leak * one.answered) for one in self.replicas
+        ]
+        containers.append(container("redis-0/redis", str(self.store.life), of_backend=True))
         lines = sum(len(replica.all_lines()) for replica in self.replicas)
-        return Watched(containers=(*containers, backend), files=12, log_bytes=100 * lines)
+        return Watched(containers=tuple(containers), files=12, log_bytes=100 * lines)
 
     def kill_replica(self, index: int) -> None:
         self.replicas[index].end()
