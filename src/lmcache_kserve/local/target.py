@@ -1,10 +1,8 @@
 """A release that runs on this machine, as a target of the proof."""
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +20,7 @@ from lmcache_kserve.chart.manifests import Manifests, sidecars
 from lmcache_kserve.concurrency import first_failure
 from lmcache_kserve.engine.find import Engine
 from lmcache_kserve.errors import HarnessError
-from lmcache_kserve.evidence.soak import Container, Watched
+from lmcache_kserve.evidence.soak import Watched
 from lmcache_kserve.lmcache.arguments import served_model_name
 from lmcache_kserve.lmcache.backends import traits
 from lmcache_kserve.lmcache.settings import LMCacheSettings, read_server_settings, read_settings
@@ -34,6 +32,7 @@ from lmcache_kserve.local.ports import assign_ports, service_addresses
 from lmcache_kserve.local.process import uninterrupted
 from lmcache_kserve.local.programs import Programs
 from lmcache_kserve.local.replica import LocalCacheServer, LocalReplica
+from lmcache_kserve.local.watch import watch
 
 _SERVER_PROGRAMS = {"redis": "redis-server", "redis-sentinel": "redis-server", "valkey": "valkey-server"}
 """Programs of the backends that do not come with the engine."""
@@ -221,22 +220,7 @@ class LocalTarget:
 
     def watch(self) -> Watched:
         """What the release takes of this machine now; a container that has just ended is left out."""
-        containers = []
-        for pod in self._pods:
-            for name, process in pod.processes.items():
-                with suppress(HarnessError):
-                    container = Container(
-                        name=f"{pod.plan.name}/{name}",
-                        life=str(process.pid),
-                        of_backend=pod.plan.component == BACKEND_COMPONENT,
-                        usage=process.usage,
-                    )
-                    containers.append(container)
-        return Watched(
-            containers=tuple(containers),
-            files=sum(len(files) for _, _, files in os.walk(self.directory)),
-            log_bytes=sum(file.stat().st_size for file in self.log_files),
-        )
+        return watch(self._pods, self.directory, self.log_files)
 
     def restart_replica(self, index: int) -> None:
         """Replace a replica by a new one at the same address."""
