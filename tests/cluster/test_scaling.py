@@ -85,10 +85,19 @@ def ask(release: Installed, prompt: str) -> None:
     wait_for(answered, timeout=PATIENCE_S, delay=2.0, describe="an answer")
 
 
+GATEWAY = {"app": "gateway"}
+GATEWAYS = {
+    "apiVersion": "monitoring.coreos.com/v1",
+    "kind": "PodMonitor",
+    "metadata": {"name": "gateway"},
+    "spec": {"selector": {"matchLabels": GATEWAY}, "podMetricsEndpoints": [{"port": "metrics", "interval": "5s"}]},
+}
+"""Scrapes each gateway. A Prometheus may take minutes to read a new PodMonitor, so this one stays."""
+
+
 @contextmanager
 def gateway(kubectl: Kubectl) -> Iterator[None]:
     """Something that says by a metric that somebody asks, as a gateway in front of the release would."""
-    labels = {"app": "gateway"}
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
         "name": "gateway",
@@ -101,27 +110,18 @@ def gateway(kubectl: Kubectl) -> Iterator[None]:
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": "gateway", "labels": labels},
+            "metadata": {"name": "gateway", "labels": GATEWAY},
             "spec": {
                 "terminationGracePeriodSeconds": 1,
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [container],
             },
-        },
-        {
-            "apiVersion": "monitoring.coreos.com/v1",
-            "kind": "PodMonitor",
-            "metadata": {"name": "gateway"},
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "podMetricsEndpoints": [{"port": "metrics", "interval": "5s"}],
-            },
-        },
+        }
     )
     try:
         yield
     finally:
-        kubectl.run("delete", "pod/gateway", "podmonitor/gateway", "--wait=true")
+        kubectl.run("delete", "pod/gateway", "--wait=true")
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,7 @@ def scaled(namespace: Kubectl, helm4: Path) -> Iterator[Installed]:
     url = f"http://{name}.{prometheus}:{port}"
     settings = (f"predictor.autoscaling.waitingRequests.prometheusUrl={url}",)
     release = Installed(helm4, namespace, "scaled", settings=settings, files=(CPU_VALUES, VALUES))
+    namespace.apply(GATEWAYS)
     release.install()
     release.wait_until_ready(replicas=1)
     yield release
