@@ -45,13 +45,13 @@ def test_an_authority_comes_from_a_secret_or_a_configmap_to_the_same_place(rende
 
 @pytest.mark.parametrize("backend", ["redis", "valkey"])
 def test_every_client_reads_the_authority_from_where_it_is_mounted(render: Render, backend: str) -> None:
-    manifests = render(external(backend, {"caConfigMap": "mine", "caSecretKey": "bundle.pem"}))
-    _, mount = authority(manifests, backend)
-    assert lmcache_extra_config(manifests)["direct_redis_ca"] == f"{mount['mountPath']}/bundle.pem"
     values = external(backend, {"caConfigMap": "mine", "caSecretKey": "bundle.pem"})
-    values["remoteBackend"][backend]["client"] = "redis-py"
-    url = environment(pod(render(values)).container)["REMOTE_BACKEND_URL"]
+    manifests = render(values)
+    _, mount = authority(manifests, backend)
+    url = environment(pod(manifests).container)["REMOTE_BACKEND_URL"]
     assert f"ssl_ca_certs={mount['mountPath']}/bundle.pem" in url
+    values["remoteBackend"][backend]["client"] = "direct"
+    assert lmcache_extra_config(render(values))["direct_redis_ca"] == f"{mount['mountPath']}/bundle.pem"
 
 
 DAEMONSET: dict[str, Any] = {

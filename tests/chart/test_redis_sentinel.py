@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from rendering import PASSWORD, Render, environment, lmcache_extra_config, pod, remote_backend
+from rendering import PASSWORD, Render, environment, lmcache_file, pod, remote_backend
 
 from lmcache_kserve.chart import policies
 from lmcache_kserve.chart.helm import Helm
@@ -85,7 +85,7 @@ def test_every_policy_is_kept(render: Render, chosen: dict[str, Any]) -> None:
 def test_lmcache_talks_to_the_proxy_as_to_a_plain_redis(render: Render) -> None:
     for chosen in (values(auth={"enabled": False}), external(auth={"enabled": False})):
         manifests = render(chosen)
-        url = urlsplit(lmcache_extra_config(manifests)["direct_redis_url"])
+        url = urlsplit(lmcache_file(manifests)["remote_url"])
         (service,) = (
             m for m in manifests.of_kind("Service") if m["metadata"]["name"] == str(url.hostname).split(".")[0]
         )
@@ -283,7 +283,7 @@ def test_the_proxy_encrypts_the_way_to_external_servers(render: Render) -> None:
         source = volumes[mounted[folder]]["secret"]
         assert source["secretName"] == secret
         assert file in {item["path"] for item in source["items"]}
-    assert lmcache_extra_config(manifests)["direct_redis_url"].startswith("redis://")
+    assert environment(pod(manifests).container)["REMOTE_BACKEND_URL"].startswith("redis://")
 
 
 def test_a_password_stands_in_a_secret_and_nowhere_else(render: Render) -> None:

@@ -292,12 +292,16 @@ class TestGlide:
         assert "valkey_password" not in lmcache_extra_config(manifests)
         assert "LMCACHE_EXTRA_CONFIG" not in environment(pod(manifests).container)
 
+    def test_the_usual_client_stays_the_default(self, render: Render) -> None:
+        variables = environment(pod(render(remote_backend("valkey"))).container)
+        assert urlsplit(variables["REMOTE_BACKEND_URL"]).scheme == "redis"
+
 
 class TestDirect:
     @pytest.mark.parametrize("kind", ["redis", "valkey", "redis-sentinel"])
-    def test_the_charts_connector_is_the_default_where_lmcache_can_host_it(self, render: Render, kind: str) -> None:
+    def test_auto_is_the_charts_connector_where_lmcache_can_host_it(self, render: Render, kind: str) -> None:
         def is_direct(**lmcache: Any) -> bool:
-            manifests = render({**remote_backend(kind), "lmcache": lmcache})
+            manifests = render({**remote_backend(kind, client="auto"), "lmcache": lmcache})
             variables = environment(pod(manifests).container)
             (found,) = {"direct_redis_url" in lmcache_extra_config(manifests), "REMOTE_BACKEND_URL" not in variables}
             return found

@@ -141,8 +141,8 @@ def check(asked: Asked) -> None:
         )
 
 
-CLIENTS = dict.fromkeys(("redis", "valkey", "redis-sentinel"), ("direct", "redis-py"))
-"""Values of `client` in mode in-process, by backend; the first is what the chart's default chooses."""
+CLIENTS = {"redis": ("redis-py", "direct"), "valkey": ("redis-py", "direct"), "redis-sentinel": ("redis-py", "direct")}
+"""Values of `client` in mode in-process, by backend; the first is the chart's default."""
 
 
 def _client(asked: Asked) -> str:
