@@ -310,6 +310,7 @@ class TestDirect:
         assert is_direct(version="0.4.7")
         assert not is_direct(version="0.4.6")
         assert not is_direct(config={"enable_scheduler_bypass_lookup": True})
+        assert not is_direct(config={"remote_storage_plugins": ["mine"]})
 
     @pytest.mark.parametrize("kind", ["redis", "valkey", "redis-sentinel"])
     def test_every_server_of_the_protocol_is_reached_by_the_charts_connector(self, render: Render, kind: str) -> None:

@@ -21,6 +21,12 @@ SERVER = {
             lmcache={"config": {"enable_scheduler_bypass_lookup": True}},
             remoteBackend={"type": kind, kind: {"client": "direct"}},
         ),
+        "a plugin of the user's beside the client direct": problem(
+            "lmcache.config.remote_storage_plugins",
+            f"remoteBackend.{kind}.client",
+            lmcache={"config": {"remote_storage_plugins": ["mine"]}},
+            remoteBackend={"type": kind, kind: {"client": "direct"}},
+        ),
         "the client direct with an LMCache that cannot host it": Problem(
             named=(f"remoteBackend.{kind}.client", "redis-py"),
             values={

@@ -59,7 +59,7 @@ LMCache of the image or the user's configuration cannot do with it.
   {{- $client := get (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)) "client" -}}
   {{- if ne $client "auto" -}}
     {{- $client -}}
-  {{- else if get .Values.lmcache.config "enable_scheduler_bypass_lookup" -}}
+  {{- else if or (get .Values.lmcache.config "enable_scheduler_bypass_lookup") (get .Values.lmcache.config "remote_storage_plugins") -}}
 redis-py
   {{- else -}}
     {{- ternary "direct" "redis-py" (eq "true" (include "lmcache-kserve.versions.has" (list . "lmcache" "connectorsByName"))) -}}

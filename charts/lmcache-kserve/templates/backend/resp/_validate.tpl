@@ -28,6 +28,9 @@ lmcache.config.save_unfull_chunk: must be false with {{ $at }}.client glide, whi
 {{- if get (include "lmcache-kserve.lmcache.config" . | fromJson) "enable_scheduler_bypass_lookup" }}
 lmcache.config.enable_scheduler_bypass_lookup: does not work with {{ $at }}.client direct, which needs LMCache's memory; use redis-py
 {{- end }}
+{{- if get .Values.lmcache.config "remote_storage_plugins" }}
+lmcache.config.remote_storage_plugins: would replace the plugin of {{ $at }}.client direct; use redis-py
+{{- end }}
 {{- end }}
 {{- $address := ternary "servers" "endpoint" (hasKey $external "servers") -}}
 {{- if $values.deploy }}
