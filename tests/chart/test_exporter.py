@@ -60,11 +60,14 @@ def test_only_who_is_named_reads_the_metrics(render: Render) -> None:
         assert not lets_in(manifests, Connection(source, server, server.ports[contract.METRICS_PORT])), source.name
 
 
-def test_a_server_is_ready_without_its_exporter(render: Render) -> None:
+def test_a_server_is_reached_although_its_exporter_does_not_run(render: Render) -> None:
     (exporter,) = exporters(render(values("redis")))
     assert not {"readinessProbe", "startupProbe"} & set(exporter)
     containers = backend_workload(render(values("redis")))["spec"]["template"]["spec"]["containers"]
     assert [one["name"] for one in containers] == ["redis", "exporter"]
+    for chosen, stays in ((values("redis"), True), (remote_backend("redis"), None)):
+        (service,) = (one for one in render(chosen).labelled(component="remote-backend") if one["kind"] == "Service")
+        assert service["spec"].get("publishNotReadyAddresses") is stays
 
 
 @pytest.mark.parametrize("program", ["redis_exporter", "prometheus-redis-exporter"])

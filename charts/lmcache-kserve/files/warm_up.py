@@ -195,9 +195,18 @@ class WarmUp:
 
 
 def read(folders: Iterable[str]) -> list[Prompt]:
-    """The prompts of some folders, by name. The newline that ends a file is no part of its prompt."""
+    """The prompts of some folders, by name. The newline that ends a file is no part of its prompt.
+
+    Raises:
+        Failure: a file is no text.
+    """
     files = [file for folder in folders for file in sorted(Path(folder).iterdir()) if not file.name.startswith(".")]
-    prompts = [Prompt(file.name, file.read_text(encoding="utf-8").removesuffix("\n")) for file in files]
+    prompts = []
+    for file in files:
+        try:
+            prompts.append(Prompt(file.name, file.read_text(encoding="utf-8").removesuffix("\n")))
+        except UnicodeDecodeError as error:
+            raise Failure(f"{file.name} is no text in UTF-8: {error.reason} at byte {error.start}") from error
     return [prompt for prompt in prompts if prompt.text]
 
 

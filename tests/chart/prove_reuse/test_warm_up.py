@@ -177,6 +177,12 @@ def test_a_warm_up_without_a_prompt_fails(warmed: Cluster, run: WarmUp) -> None:
     assert "there is no prompt" in run("").verdict
 
 
+def test_a_file_that_is_no_text_is_named(warmed: Cluster, run: WarmUp, tmp_path: Path) -> None:
+    warmed.start("a")
+    (tmp_path / "picture").write_bytes(b"\x89PNG")
+    assert run("a").verdict == "FAILED: picture is no text in UTF-8: invalid start byte at byte 0"
+
+
 def test_it_runs_as_the_pod_runs_it(warmed: Cluster, tmp_path: Path) -> None:
     for file in [FOLDER / "warm_up.py", *(FOLDER / "prove_reuse").glob("*.py")]:
         text = file.read_text(encoding="utf-8").replace("STEADY_S = 30.0", "STEADY_S = 0.1")

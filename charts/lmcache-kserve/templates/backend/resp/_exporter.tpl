@@ -19,7 +19,7 @@ redis_exporter beside a server that speaks Redis' protocol: the one of redis and
 
 {{/*
 The exporter's container. The program has another name in images of Linux distributions. A password from a file that ends in a
-newline works too, as it does for the server. No probe decides about the pod: a server without metrics serves chunks all the same.
+newline works too, as it does for the server.
 Input: dict "context" $, optional "port" of the server. Output: YAML list of one container, or nothing.
 */}}
 {{- define "lmcache-kserve.backend.resp.exporter" -}}
