@@ -46,8 +46,25 @@ SCALING = {
     "no replica and nothing that calls one": preset(
         f"{WAITING}.activationQuery", f"{AT}.minReplicas", minReplicas=0, maxReplicas=2
     ),
+    "no replica and nobody who knows what runs": Problem(
+        named=(f"{AT}.minReplicas", "monitoring.podMonitor.enabled"),
+        values=merged(
+            {"predictor": PRESET["predictor"]},
+            {
+                "predictor": {
+                    "autoscaling": {"minReplicas": 0, "waitingRequests": {"query": "a", "activationQuery": "b"}}
+                }
+            },
+        ),
+    ),
     "a call for the first replica, which always runs": preset(
         f"{WAITING}.activationQuery", f"{AT}.minReplicas", waitingRequests={"activationQuery": "vector(1)"}
+    ),
+    "a warm-up without LMCache": problem(
+        "warmup", "lmcache.enabled", lmcache={"enabled": False}, remoteBackend={"type": "none"}, **PROMPTS
+    ),
+    "prompts of the warm-up that no ConfigMap holds": problem(
+        "warmup.prompts", "warmup.existingConfigMap", warmup={"prompts": ["a" * 500_000, "b" * 500_000]}
     ),
     **{
         f"a warm-up without a replica, {name}": problem("warmup", f"{AT}.minReplicas", **values, **PROMPTS)

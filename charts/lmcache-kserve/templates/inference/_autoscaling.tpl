@@ -27,10 +27,8 @@ Output: JSON list of dicts "name", "query" and "threshold".
 {{- $waiting := default (printf "sum(vllm:num_requests_waiting{%s})" $release) $preset.query -}}
 {{- $queries := list (dict "name" "waiting" "query" $waiting "threshold" $preset.threshold) -}}
 {{- if eq (int $scaling.minReplicas) 0 -}}
-  {{- $needed := printf "(sum(%s) or vector(0))" $preset.activationQuery -}}
-  {{- if .Values.monitoring.podMonitor.enabled -}}
-    {{- $needed = printf "%s + (sum(vllm:num_requests_running{%s}) or vector(0))" $needed $release -}}
-  {{- end -}}
+  {{- $asked := printf "(sum(%s) or vector(0))" $preset.activationQuery -}}
+  {{- $needed := printf "%s + (sum(vllm:num_requests_running{%s}) or vector(0))" $asked $release -}}
   {{- $queries = append $queries (dict "name" "activation" "query" (printf "clamp_max(%s, 1)" $needed) "threshold" 1) -}}
 {{- end -}}
 {{- toJson $queries -}}

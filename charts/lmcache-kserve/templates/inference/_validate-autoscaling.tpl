@@ -59,6 +59,9 @@ Rules for the values of predictor.autoscaling.
 {{- if not (or $preset.query .Values.monitoring.podMonitor.enabled) }}
 {{ $at }}.waitingRequests.query: is needed while monitoring.podMonitor.enabled is false, because Prometheus then has no series of its own
 {{- end }}
+{{- if and (eq (int $scaling.minReplicas) 0) (not .Values.monitoring.podMonitor.enabled) }}
+{{ $at }}.minReplicas: 0 needs monitoring.podMonitor.enabled, because requests that run have to keep the last replica
+{{- end }}
 {{- if and (eq (int $scaling.minReplicas) 0) (not $preset.activationQuery) }}
 {{ $at }}.waitingRequests.activationQuery: is needed for {{ $at }}.minReplicas 0, because no replica means no queue that could grow
 {{- else if and (gt (int $scaling.minReplicas) 0) $preset.activationQuery }}
