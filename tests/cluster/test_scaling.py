@@ -138,6 +138,34 @@ def scaled(namespace: Kubectl, helm4: Path) -> Iterator[Installed]:
     release.uninstall()
 
 
+def warmed(release: Installed) -> str:
+    """The name of the release's only Job, once the Job has sent its prompts."""
+    (job,) = release.kubectl.items("jobs", labels=JOB)
+    name: str = job["metadata"]["name"]
+    release.kubectl.run("wait", f"job/{name}", "--for=condition=complete", f"--timeout={PATIENCE_S:.0f}s")
+    assert "WARM: 1 prompts" in release.kubectl.text("logs", f"job/{name}")
+    return name
+
+
+def test_the_first_request_of_a_new_release_finds_what_the_warm_up_has_sent(scaled: Installed, helm4: Path) -> None:
+    # Beside the release that is scaled: Prometheus takes minutes to read its PodMonitor.
+    prefix = text(PREFIX_WORDS, 2)
+    release = Installed(
+        helm4, scaled.kubectl, "warm", settings=("predictor.replicas=1", f"warmup.prompts={{{prefix}}}")
+    )
+    release.install()
+    try:
+        release.wait_until_ready(replicas=1)
+        first = warmed(release)
+        assert found(release) == 0
+        ask(release, f"{prefix} What is it?")
+        assert found(release) >= PREFIX_TOKENS
+        release.upgrade()
+        assert warmed(release) != first
+    finally:
+        release.uninstall()
+
+
 def test_requests_that_wait_make_a_second_replica_and_their_absence_takes_it_away(scaled: Installed) -> None:
     with ExitStack() as stack:
         failed = [stack.enter_context(scaled.traffic(load(client))) for client in range(CLIENTS)]
@@ -169,28 +197,3 @@ def test_a_release_at_zero_comes_when_it_is_called_and_its_first_request_finds_t
         assert found(scaled) == 0
         ask(scaled, f"{prefix} And where?")
         assert found(scaled) >= PREFIX_TOKENS
-
-
-def warmed(release: Installed) -> str:
-    """The name of the release's only Job, once the Job has sent its prompts."""
-    (job,) = release.kubectl.items("jobs", labels=JOB)
-    name: str = job["metadata"]["name"]
-    release.kubectl.run("wait", f"job/{name}", "--for=condition=complete", f"--timeout={PATIENCE_S:.0f}s")
-    assert "WARM: 1 prompts" in release.kubectl.text("logs", f"job/{name}")
-    return name
-
-
-def test_the_first_request_of_a_new_release_finds_what_the_warm_up_has_sent(namespace: Kubectl, helm4: Path) -> None:
-    prefix = text(PREFIX_WORDS, 2)
-    release = Installed(helm4, namespace, "warm", settings=("predictor.replicas=1", f"warmup.prompts={{{prefix}}}"))
-    release.install()
-    try:
-        release.wait_until_ready(replicas=1)
-        first = warmed(release)
-        assert found(release) == 0
-        ask(release, f"{prefix} What is it?")
-        assert found(release) >= PREFIX_TOKENS
-        release.upgrade()
-        assert warmed(release) != first
-    finally:
-        release.uninstall()
