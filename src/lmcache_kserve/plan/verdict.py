@@ -64,7 +64,7 @@ def verdict(basis: Basis) -> Verdict:
     own = shares.engine * timing.own_hit_s(tokens)
     without = own + (1 - shares.engine) * miss
     loaded = own + shares.added * hit + (1 - shares.engine - shares.added) * miss
-    gain = (without - loaded) / without
+    gain = (without - loaded) / without if without else 0.0
     pays = gain >= VISIBLE
     return Verdict(
         pays=pays,
