@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.plan import reading
 
 MOONCAKE_BLOCK = 512
 """Tokens behind each of `hash_ids` (kvcache-ai/Mooncake, FAST25-release/traces)."""
 _MILLI = 1000
+_FAR = 1e15
+"""The largest time: milliseconds since 1970 are 1e12 today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,38 +67,36 @@ def _request(line: str, where: str) -> Request:
     wrong = f"{where} is no request of Mooncake's or LMCache's form"
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"{wrong}: {error}") from error
     if not isinstance(fields, Mapping):
         raise HarnessError(f"{wrong}: it is no object")
     try:
-        found = _lookup(fields) if "chunk_hashes" in fields else _mooncake(fields)
+        found = _lookup(fields, where) if "chunk_hashes" in fields else _mooncake(fields, where)
     except KeyError as error:
         raise HarnessError(f"{wrong}: it has no {error}") from error
-    except (TypeError, ValueError) as error:
-        raise HarnessError(f"{wrong}: {error}") from error
-    if found.tokens < 1 or found.block_tokens < 1:
-        raise HarnessError(f"{wrong}: prompts and blocks have one token or more")
     if not all(isinstance(name, int | str) for name in found.blocks):
         raise HarnessError(f"{wrong}: names of blocks are numbers or texts")
     return found
 
 
-def _mooncake(fields: Mapping[str, Any]) -> Request:
-    tokens = int(fields["input_length"])
-    whole = tokens // MOONCAKE_BLOCK
+def _mooncake(fields: Mapping[str, Any], where: str) -> Request:
+    tokens = reading.whole(fields["input_length"], f"{where}: input_length")
+    names = reading.listed(fields["hash_ids"], f"{where}: hash_ids")
     return Request(
-        at_s=float(fields["timestamp"]) / _MILLI,
+        at_s=_at(fields, where) / _MILLI,
         tokens=tokens,
-        blocks=tuple(fields["hash_ids"][:whole]),
+        blocks=tuple(names[: tokens // MOONCAKE_BLOCK]),
         block_tokens=MOONCAKE_BLOCK,
     )
 
 
-def _lookup(fields: Mapping[str, Any]) -> Request:
-    return Request(
-        at_s=float(fields["timestamp"]),
-        tokens=int(fields["seq_len"]),
-        blocks=tuple(fields["chunk_hashes"]),
-        block_tokens=int(fields["chunk_size"]),
-    )
+def _lookup(fields: Mapping[str, Any], where: str) -> Request:
+    tokens = reading.whole(fields["seq_len"], f"{where}: seq_len")
+    block = reading.whole(fields["chunk_size"], f"{where}: chunk_size")
+    names = reading.listed(fields["chunk_hashes"], f"{where}: chunk_hashes")
+    return Request(at_s=_at(fields, where), tokens=tokens, blocks=tuple(names), block_tokens=block)
+
+
+def _at(fields: Mapping[str, Any], where: str) -> float:
+    return reading.number(fields["timestamp"], f"{where}: timestamp", least=-_FAR, most=_FAR)
