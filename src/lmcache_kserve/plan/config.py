@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,15 @@ def read(model: str) -> Config:
         HarnessError: no configuration can be read there; the message names the option.
     """
     path = Path(model)
-    file = path / "config.json" if path.is_dir() else path
-    if file.is_file():
-        fields = _object(file.read_bytes(), model)
+    try:
+        file = path / "config.json" if path.is_dir() else path
+        content = file.read_bytes() if file.is_file() else None
+    except OSError as error:
+        raise HarnessError(f"--model {reprlib.repr(model)} cannot be read: {error.strerror}") from error
+    if content is not None:
+        fields = _object(content, model)
         name = file.resolve().parent.name if file.stem == "config" else file.stem
-        return Config(id=str(fields.get("_name_or_path") or name), fields=_language(fields), source=str(file))
+        return Config(id=_id(fields) or name, fields=_language(fields), source=str(file))
     if not _HUB_ID.fullmatch(model):
         raise HarnessError(f"--model {model} is neither a config.json, nor a folder with one, nor a Hugging Face id")
     address = f"{HUB}/{model}/resolve/main/config.json"
@@ -74,18 +79,23 @@ def _fetch(address: str, model: str) -> bytes:
 def _object(content: bytes, model: str) -> Mapping[str, Any]:
     try:
         loaded = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"--model {model} is not a config.json: {error}") from error
     if not isinstance(loaded, Mapping):
         raise HarnessError(f"--model {model} is not a config.json: it holds no object")
     return loaded
 
 
+def _id(fields: Mapping[str, Any]) -> str:
+    """The id that the model's authors wrote into the file; empty where there is none that can be printed."""
+    stated = fields.get("_name_or_path")
+    return stated if isinstance(stated, str) and stated.isprintable() else ""
+
+
 def _language(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of the language model; what the whole model says counts where its part says nothing."""
-    for key in _NESTED:
-        if isinstance(part := fields.get(key), Mapping):
-            outer = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
-            kept = {name: fields[name] for name in ("quantization_config",) if name in fields}
-            return _language({**outer, **kept, **part})
+    while part := next((part for key in _NESTED if isinstance(part := fields.get(key), Mapping)), None):
+        outer = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
+        kept = {name: fields[name] for name in ("quantization_config",) if name in fields}
+        fields = {**outer, **kept, **part}
     return fields

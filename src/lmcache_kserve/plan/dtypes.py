@@ -1,9 +1,8 @@
 """How many bytes the elements of weights and of the KV cache take."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.plan import reading
+from lmcache_kserve.plan.fields import Fields, section, where
 
 AUTO = "auto"
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "fp8": 1.0, "int4": 0.5, "fp4": 0.5}
@@ -15,7 +14,7 @@ _QUANTIZED = {"fp8": "fp8", "fbgemm_fp8": "fp8", "awq": "int4", "gptq": "int4", 
 _BITS = {4: "int4", 8: "fp8", 16: "bfloat16"}
 
 
-def weights(fields: Mapping[str, Any], dtype: str) -> str:
+def weights(fields: Fields, dtype: str) -> str:
     """The data type of the weights: that of `--dtype`, or what the configuration says.
 
     Raises:
@@ -23,15 +22,15 @@ def weights(fields: Mapping[str, Any], dtype: str) -> str:
     """
     if dtype != AUTO:
         return _known("--dtype", dtype)
-    quantization = fields.get("quantization_config")
-    if isinstance(quantization, Mapping):
-        bits = quantization.get("bits") or quantization.get("weight_bits")
-        method = str(quantization.get("quant_method", "")).lower()
-        return _BITS.get(int(bits), "fp8") if isinstance(bits, int) else _QUANTIZED.get(method, "fp8")
+    if quantization := section(fields, "quantization_config"):
+        bits = next((quantization[name] for name in ("bits", "weight_bits") if quantization.get(name)), None)
+        if bits is not None:
+            return _BITS.get(reading.whole(bits, where("quantization_config.bits")), "fp8")
+        return _QUANTIZED.get(str(quantization.get("quant_method", "")).lower(), "fp8")
     return _of(fields)
 
 
-def cache(fields: Mapping[str, Any], dtype: str, kv_dtype: str) -> str:
+def cache(fields: Fields, dtype: str, kv_dtype: str) -> str:
     """The data type of the KV cache: that of `--kv-dtype`, or as vLLM does, that of the activations.
 
     Raises:
@@ -45,7 +44,7 @@ def cache(fields: Mapping[str, Any], dtype: str, kv_dtype: str) -> str:
     return stated if BYTES[stated] >= BYTES["bfloat16"] else "bfloat16"
 
 
-def _of(fields: Mapping[str, Any]) -> str:
+def _of(fields: Fields) -> str:
     stated = str(fields.get("dtype") or fields.get("torch_dtype") or "bfloat16").removeprefix("torch.")
     known = _SPELLINGS.get(stated, stated)
     # vLLM's --dtype auto serves models in float32 with 16 bits.

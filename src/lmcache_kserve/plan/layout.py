@@ -1,10 +1,9 @@
 """How many bytes of KV cache a token takes: grouped, multi-query, multi-head and latent attention, windows, hybrids."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.plan.fields import Fields, flag, given, model_type, needed
 from lmcache_kserve.plan.layers import Kind, kinds, window
 
 _INDEX_BLOCK = 128
@@ -88,23 +87,21 @@ class Layout:
         return group.kv_heads if self.latent else max(group.kv_heads, tensor_parallel)
 
 
-def layout(fields: Mapping[str, Any]) -> Layout:
+def layout(fields: Fields) -> Layout:
     """What the model of a `config.json` caches.
 
     Raises:
         HarnessError: the configuration does not say, or its layout is not known here.
     """
-    if fields.get("is_encoder_decoder"):
+    if flag(fields, "is_encoder_decoder"):
         raise HarnessError(
             "--model: an encoder-decoder caches what its encoder made; LMCache does not cache such models"
         )
     if strange := next((name for name in _STRANGE if fields.get(name)), None):
         raise HarnessError(f"--model: {strange} lets layers cache different sizes, which this release cannot count")
     each = kinds(fields)
-    latent = isinstance(fields.get("kv_lora_rank"), int)
-    groups = tuple(
-        _group(fields, kind, each.count(kind), latent=latent) for kind in (Kind.FULL, Kind.SLIDING) if kind in each
-    )
+    latent = latent_size(fields) is not None
+    groups = tuple(_group(fields, kind, each.count(kind)) for kind in (Kind.FULL, Kind.SLIDING) if kind in each)
     if not groups:
         raise HarnessError("--model: no layer has attention, so there is no KV cache to offload")
     return Layout(
@@ -116,70 +113,74 @@ def layout(fields: Mapping[str, Any]) -> Layout:
     )
 
 
-def query_heads(fields: Mapping[str, Any]) -> int:
+def query_heads(fields: Fields) -> int:
     """Attention heads of queries.
 
     Raises:
         HarnessError: the configuration does not say.
     """
-    return _number(fields, "num_attention_heads", "n_head", "n_heads", default=_defaults(fields)[0])
+    return needed(fields, "num_attention_heads", "n_head", "n_heads", default=_defaults(fields)[0])
 
 
-def head_size(fields: Mapping[str, Any]) -> int:
+def head_size(fields: Fields) -> int:
     """Elements of a head: explicit, or the hidden size divided by the heads.
 
     Raises:
         HarnessError: the configuration does not say.
     """
-    for name in ("head_dim", "attention_head_dim", "kv_channels"):
-        if isinstance(size := fields.get(name), int):
-            return size
-    if default := _defaults(fields)[2]:
-        return default
-    return hidden_size(fields) // query_heads(fields)
+    stated = given(fields, "head_dim", "attention_head_dim", "kv_channels") or _defaults(fields)[2]
+    if stated is not None:
+        return stated
+    hidden, heads = hidden_size(fields), query_heads(fields)
+    if hidden < heads:
+        raise HarnessError(f"--model: hidden_size is {hidden}, which leaves no element for each of {heads} heads")
+    return hidden // heads
 
 
-def hidden_size(fields: Mapping[str, Any]) -> int:
+def hidden_size(fields: Fields) -> int:
     """Elements of a token between layers.
 
     Raises:
         HarnessError: the configuration does not say.
     """
-    return _number(fields, "hidden_size", "n_embd", "d_model")
+    return needed(fields, "hidden_size", "n_embd", "d_model")
 
 
-def kv_heads(fields: Mapping[str, Any]) -> int:
+def kv_heads(fields: Fields) -> int:
     """Heads of keys and values.
 
     Raises:
         HarnessError: the configuration gives each layer its own number.
     """
-    for name in ("num_key_value_heads", "num_kv_heads", "multi_query_group_num", "n_head_kv"):
-        if isinstance(number := fields.get(name), int) and number > 0:
-            return number
-        if isinstance(number, list):
-            raise HarnessError(f"--model: {name} is a list: layers cache different sizes, which is not counted here")
-    if fields.get("multi_query"):
+    names = ("num_key_value_heads", "num_kv_heads", "multi_query_group_num", "n_head_kv")
+    if name := next((name for name in names if isinstance(fields.get(name), list)), None):
+        raise HarnessError(f"--model: {name} is a list: layers cache different sizes, which is not counted here")
+    if (stated := given(fields, *names)) is not None:
+        return stated
+    if flag(fields, "multi_query"):
         return 1
     return _defaults(fields)[1] or query_heads(fields)
 
 
-def _group(fields: Mapping[str, Any], kind: Kind, number: int, *, latent: bool) -> Group:
-    if latent:
-        elements = int(fields["kv_lora_rank"]) + _number(fields, "qk_rope_head_dim")
+def latent_size(fields: Fields) -> int | None:
+    """Elements of the vector that multi-head latent attention keeps; None where the model has no such attention."""
+    return given(fields, "kv_lora_rank")
+
+
+def _group(fields: Fields, kind: Kind, number: int) -> Group:
+    if (latent := latent_size(fields)) is not None:
+        elements = latent + needed(fields, "qk_rope_head_dim")
         return Group(kind=kind, layers=number, kv_heads=1, elements=elements, index_bytes=_index_bytes(fields))
     heads, size = kv_heads(fields), head_size(fields)
     if kind is Kind.FULL:  # Gemma 4: full layers have fewer and larger heads than sliding layers
-        heads = int(fields.get("num_global_key_value_heads") or heads)
-        size = int(fields.get("global_head_dim") or size)
+        heads = given(fields, "num_global_key_value_heads") or heads
+        size = given(fields, "global_head_dim") or size
     return Group(kind=kind, layers=number, kv_heads=heads, elements=2 * size)
 
 
-def _index_bytes(fields: Mapping[str, Any]) -> int:
+def _index_bytes(fields: Fields) -> int:
     """DeepSeek V3.2 keeps keys of its index in fp8, with a float32 scale for each 128 elements."""
-    size = fields.get("index_head_dim")
-    if not isinstance(size, int):
-        return 0
+    size = given(fields, "index_head_dim") or 0
     return size + size // _INDEX_BLOCK * _INDEX_SCALE_BYTES
 
 
@@ -189,14 +190,5 @@ def _name(queries: int, keys: int) -> str:
     return "MHA" if keys == queries else "GQA"
 
 
-def _defaults(fields: Mapping[str, Any]) -> tuple[int | None, int | None, int | None]:
-    return _HEADS.get(str(fields.get("model_type")), (None, None, None))
-
-
-def _number(fields: Mapping[str, Any], *names: str, default: int | None = None) -> int:
-    for name in names:
-        if isinstance(number := fields.get(name), int) and number > 0:
-            return number
-    if default is None:
-        raise HarnessError(f"--model: the configuration has no {names[0]}, so nobody can size its cache")
-    return default
+def _defaults(fields: Fields) -> tuple[int | None, int | None, int | None]:
+    return _HEADS.get(model_type(fields), (None, None, None))

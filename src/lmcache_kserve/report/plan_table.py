@@ -67,7 +67,7 @@ def document(plan: Plan) -> dict[str, Any]:
 
 def _numbers(plan: Plan, links: dict[str, int]) -> Table:
     """The numbers; addresses become notes, whose numbers go into `links`."""
-    made = Table(title=plan.model_id, title_justify="left", title_style="bold")
+    made = Table(title=Text(plan.model_id), title_justify="left", title_style="bold")
     for title in ("what", "number", "where from", "how wrong"):
         made.add_column(title, overflow="fold", style="bold" if title == "number" else None)
     for one in plan.figures:
