@@ -9,9 +9,10 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.plan import dtypes, hardware, hit_share, loads, prefill, trace, verify_report
 from lmcache_kserve.plan.break_even import Timing
 from lmcache_kserve.plan.config import Config, read
+from lmcache_kserve.plan.fields import given
 from lmcache_kserve.plan.hardware import Engine, Gpu
 from lmcache_kserve.plan.hit_share import HitShare
-from lmcache_kserve.plan.inputs import Inputs
+from lmcache_kserve.plan.inputs import LARGEST_GIB, Inputs
 from lmcache_kserve.plan.layers import count
 from lmcache_kserve.plan.layout import Layout, layout, query_heads
 from lmcache_kserve.plan.loads import Asked, Stage, Way
@@ -79,8 +80,7 @@ class Basis:
     @property
     def context(self) -> int | None:
         """The model's longest sequence in tokens; None where its configuration does not say."""
-        longest = self.config.fields.get("max_position_embeddings")
-        return longest if isinstance(longest, int) else None
+        return given(self.config.fields, "max_position_embeddings")
 
     @property
     def prompt_tokens(self) -> int:
@@ -110,7 +110,7 @@ def basis(inputs: Inputs, rates: Path) -> Basis:
     config = read(inputs.model)
     found = layout(config.fields)
     _fits(inputs, config)
-    gpu = hardware.gpu(inputs.gpu) if inputs.gpu else None
+    gpu = hardware.gpu(inputs.gpu) if inputs.gpu is not None else None
     weights, kv = (
         dtypes.weights(config.fields, inputs.dtype),
         dtypes.cache(config.fields, inputs.dtype, inputs.kv_dtype),
@@ -121,7 +121,7 @@ def basis(inputs: Inputs, rates: Path) -> Basis:
         backend=inputs.backend,
         mode=inputs.mode,
         client=inputs.client,
-        network=hardware.network(inputs.network) if inputs.network else None,
+        network=hardware.network(inputs.network) if inputs.network is not None else None,
         # LMCache's first worker of a stage loads latent vectors for all (save_only_first_rank).
         workers=inputs.pipeline_parallel if found.latent else inputs.gpus,
     )
@@ -153,7 +153,7 @@ def basis(inputs: Inputs, rates: Path) -> Basis:
             engine=engine,
         ),
         way=way,
-        cache=_cache(inputs, sizing, share),
+        cache=_fitting(_cache(inputs, sizing, share)),
         share=share,
         requests=requests,
     )
@@ -207,6 +207,17 @@ def _share(inputs: Inputs, requests: Sequence[Request]) -> HitShare | None:
     if inputs.working_set is not None:
         return hit_share.of_working_set(inputs.working_set)
     return hit_share.of_trace(requests, inputs.replicas) if requests else None
+
+
+def _fitting(cache: Cache) -> Cache:
+    """Refuse a cache of which no backend can be told.
+
+    Raises:
+        HarnessError: the traffic needs more; the message names its option.
+    """
+    if cache.gib > LARGEST_GIB:
+        raise HarnessError(f"a cache that {cache.source} has {cache.gib:,.0f} GiB: give --cache-size")
+    return cache
 
 
 def _cache(inputs: Inputs, sizing: Sizing, share: HitShare | None) -> Cache:

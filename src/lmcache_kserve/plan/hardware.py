@@ -13,6 +13,8 @@ from lmcache_kserve.errors import HarnessError
 
 GIB = 2**30
 GIGA = 1e9
+_SLOWEST, _FASTEST = 0.0001, 1_000_000
+"""GB/s that a network may have."""
 _NETWORK = re.compile(r"(\d+(?:\.\d+)?)G", re.IGNORECASE)
 
 
@@ -143,7 +145,7 @@ def network(value: str) -> float:
     """Bytes a second of `--network`: `25G` for a line of 25 gigabits a second, or a plain number of GB/s.
 
     Raises:
-        HarnessError: it is neither, or not above zero.
+        HarnessError: it is neither, or out of range.
     """
     if line := _NETWORK.fullmatch(value.strip()):
         rate = float(line[1]) / 8 * float(_data()["payload_share"])
@@ -152,8 +154,8 @@ def network(value: str) -> float:
             rate = float(value)
         except ValueError as error:
             raise HarnessError(f"--network={value}: give a line such as 25G, or GB/s such as 3.1") from error
-    if not 0 < rate < float("inf"):
-        raise HarnessError(f"--network={value}: give more than 0")
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise HarnessError(f"--network={value}: give from {_SLOWEST:g} to {_FASTEST:,} GB/s")
     return rate * GIGA
 
 

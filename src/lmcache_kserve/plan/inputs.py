@@ -1,5 +1,6 @@
 """What a plan is made from: the options of `lmcache-kserve plan`."""
 
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,15 @@ from lmcache_kserve.errors import HarnessError
 
 SMALLEST_CHUNK = 16
 """The chart's smallest `lmcache.chunkSize`."""
+LARGEST_GIB = 2**20
+"""A petabyte of chunks. Kubernetes counts bytes up to 2^63, and no backend here holds as much."""
+_MOST_GPUS = 2**16
+_MOST_REPLICAS = 10_000
+_LONGEST_PROMPT = 2**24
+"""Tokens; the longest context of any model is shorter."""
+_MOST_TOKENS = 2**50
+_LEAST, _MOST = 0.001, 1_000_000_000
+"""Rates, sizes and prices beyond are slips of the keyboard, and their quotients no numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +55,22 @@ class Inputs:
         self._check_choices()
 
     def _check_numbers(self) -> None:
-        least = {
-            "--tensor-parallel": (self.tensor_parallel, 1),
-            "--pipeline-parallel": (self.pipeline_parallel, 1),
-            "--replicas": (self.replicas, 1),
-            "--chunk-size": (self.chunk_size, SMALLEST_CHUNK),
-            "--prompt-tokens": (self.prompt_tokens, self.chunk_size),
-            "--working-set": (self.working_set, 1),
+        ranges: dict[str, tuple[float | None, float, float]] = {
+            "--tensor-parallel": (self.tensor_parallel, 1, _MOST_GPUS),
+            "--pipeline-parallel": (self.pipeline_parallel, 1, _MOST_GPUS),
+            "--replicas": (self.replicas, 1, _MOST_REPLICAS),
+            "--chunk-size": (self.chunk_size, SMALLEST_CHUNK, _LONGEST_PROMPT),
+            "--prompt-tokens": (self.prompt_tokens, self.chunk_size, _LONGEST_PROMPT),
+            "--working-set": (self.working_set, 1, _MOST_TOKENS),
+            "--gpu-memory-utilization": (self.gpu_memory_utilization, _LEAST, 1),
+            "--prefill-rate": (self.prefill_rate, _LEAST, _MOST),
+            "--cache-size": (self.cache_gib, _LEAST, LARGEST_GIB),
+            "--price-gpu-hour": (self.price_gpu_hour, 0, _MOST),
+            "--price-gib-month": (self.price_gib_month, 0, _MOST),
         }
-        for option, (number, smallest) in least.items():
-            if number is not None and number < smallest:
-                raise HarnessError(f"{option}={number}: give {smallest} or more")
-        for option, size in {"--prefill-rate": self.prefill_rate, "--cache-size": self.cache_gib}.items():
-            if size is not None and not 0 < size < float("inf"):
-                raise HarnessError(f"{option}={size:g}: give more than 0")
-        for option, price in {
-            "--price-gpu-hour": self.price_gpu_hour,
-            "--price-gib-month": self.price_gib_month,
-        }.items():
-            if price is not None and not 0 <= price < float("inf"):
-                raise HarnessError(f"{option}={price:g}: give 0 or more")
+        for option, (number, least, most) in ranges.items():
+            if number is not None and not least <= number <= most:
+                raise HarnessError(f"{option}={reprlib.repr(number)}: give a number from {least:,} to {most:,}")
 
     def _check_choices(self) -> None:
         if (self.price_gpu_hour is None) != (self.price_gib_month is None):

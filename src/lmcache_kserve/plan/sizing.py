@@ -43,10 +43,8 @@ def engine_tokens(gpu: Gpu, gpus: int, utilization: float, weight_bytes: float, 
         token_bytes: bytes of a token on all these GPUs together.
 
     Raises:
-        HarnessError: the share is none, or the weights do not fit.
+        HarnessError: the weights do not fit.
     """
-    if not 0 < utilization <= 1:
-        raise HarnessError(f"--gpu-memory-utilization={utilization:g}: give more than 0, and 1 at most")
     memory = gpu.memory_bytes * gpus * utilization
     free = memory - weight_bytes - working_memory()[0] * gpus
     if free <= 0:

@@ -168,6 +168,20 @@ def test_figures_that_are_too_close_ask_for_a_measurement() -> None:
         (("--prefill-rate", "9", "--verify-report", "r"), "--prefill-rate and --verify-report"),
         (("--verify-report", "nowhere.json"), "--verify-report nowhere.json"),
         (("--gpu", "H100", "--gpu-memory-utilization", "2"), "--gpu-memory-utilization=2"),
+        (("--gpu", "", "--prefill-rate", "5000"), "--gpu=: choose among"),
+        (("--gpu", ""), "--gpu=: choose among"),
+        (("--gpu", "H100", "--network", ""), "--network=: give a line"),
+        (("--gpu", "H100", "--network", "1e300"), "--network=1e300"),
+        (("--prefill-rate", "5000", "--gpu-memory-utilization", "5"), "--gpu-memory-utilization=5"),
+        (("--prefill-rate", "5000", "--gpu-memory-utilization", "nan"), "--gpu-memory-utilization=nan"),
+        (("--prefill-rate", "1e300"), "--prefill-rate=1e+300"),
+        (("--gpu", "H100", "--cache-size", "1e9"), "--cache-size=1000000000"),
+        (("--gpu", "H100", "--cache-size", "inf"), "--cache-size=inf"),
+        (("--gpu", "H100", "--prompt-tokens", "1000000000"), "--prompt-tokens=1000000000"),
+        (("--gpu", "H100", "--replicas", "3000000000"), "--replicas=3000000000"),
+        (("--gpu", "H100", "--chunk-size", "3000000000"), "--chunk-size=3000000000"),
+        (("--gpu", "H100", "--working-set", "1" + "0" * 400), "--working-set=1000"),
+        (("--gpu", "H100", "--working-set", "1000000000000000"), "the whole --working-set has 122,070,312,500 GiB"),
         (("--gpu", "H100", "--values-out", "/nowhere/values.yaml"), "--values-out /nowhere/values.yaml"),
     ],
 )
@@ -176,6 +190,37 @@ def test_wrong_input_ends_in_one_sentence_that_names_the_option(arguments: tuple
     assert code == 2
     assert says in errors
     assert len(errors.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "mode"), [("redis", "in-process"), ("none", "in-process"), ("none", "multiprocess")]
+)
+def test_the_largest_numbers_that_options_take_pass_the_check(tmp_path: Path, backend: str, mode: str) -> None:
+    file = tmp_path / "values.yaml"
+    largest = ("--cache-size", 2**20, "--prompt-tokens", 2**24, "--replicas", 10_000, "--working-set", 10**9)
+    code, _, errors = invoke(*H100, *largest, "--backend", backend, "--mode", mode, "--values-out", file)
+    assert code == 0, errors
+    checked = CliRunner().invoke(app, ["check", "-f", str(file)])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_a_report_without_any_waiting_gives_a_plan_where_the_engine_has_all(tmp_path: Path) -> None:
+    pair = {"prompt_tokens": 3000, "hit_tokens": 2816, "warm_s": 0.6}
+    report = {"load": {"s_per_token": 0.0001, "compute_s_per_token": 0.001}, "ttft": {"pairs": [pair]}}
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(report), encoding="utf-8")
+    made = planned(*H100, "--working-set", 1000, "--verify-report", file)
+    assert not made["pays"]
+    assert figures(made)["without_s"] == figures(made)["with_s"] == 0
+    assert "The engine's own prefix cache holds" in made["reason"]
+
+
+def test_the_name_of_a_model_is_no_markup(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    fields = json.loads(LLAMA.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**fields, "_name_or_path": "some/[/b]model"}), encoding="utf-8")
+    _, output, _ = invoke("--model", file, "--gpu", "H100", "--network", "25G")
+    assert output.startswith("some/[/b]model")
 
 
 def test_a_model_without_a_usable_configuration_is_refused_by_its_option(tmp_path: Path) -> None:
