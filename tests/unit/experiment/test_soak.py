@@ -10,6 +10,7 @@ from soaking import PACE, pool_of, soak
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence.soak import Soak
 from lmcache_kserve.experiment.faults import Fault
+from lmcache_kserve.experiment.mixed import agrees
 from lmcache_kserve.experiment.schedule import Kind
 from lmcache_kserve.verdict.soak import Invariant, judge_soak
 
@@ -59,6 +60,13 @@ def test_a_replica_that_was_killed_begins_a_new_life_and_the_first_one_does_not(
             lives.setdefault(container.name, set()).add(container.life)
     assert len(lives["predictor-0/main"]) == 1
     assert len(lives["predictor-1/main"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("text", "right"), [("", True), ("one", True), ("one two three", True), ("one tw three", False)]
+)
+def test_the_beginning_of_an_answer_is_compared_as_far_as_the_answer_is_known(text: str, *, right: bool) -> None:
+    assert agrees(text, "one two") is right
 
 
 def test_a_descriptor_kept_for_each_request_turns_the_soak_red() -> None:
