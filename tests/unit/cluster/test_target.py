@@ -83,7 +83,7 @@ def test_each_replica_has_its_own_address(fake: FakeCluster, api: Api) -> None:
 
 def test_more_than_one_message_goes_both_ways(api: Api) -> None:
     with ClusterTarget(api, "demo") as target, httpx2.Client() as client:
-        body = {"prompt": "word " * 70_000, "max_tokens": 3}
+        body = {"prompt": "word " * 70_000, "max_tokens": 3, "stream": True}
         for _ in range(2):
             answer = client.post(f"{target.replicas[0].openai_url}/completions", json=body)
             assert answer.text.count("data:") == 6
