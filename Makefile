@@ -127,7 +127,8 @@ lint: $(UV) ## Formatting, lint, types, and that the tests which `make test` lea
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(RUN) check-jsonschema --builtin-schema vendor.renovate renovate.json
 	$(RUN) zizmor --offline --quiet .github/workflows
-	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down scripts/kind-common.sh \
+	$(RUN) shellcheck -x .ci/run .ci/cluster images/vllm-cpu/smoke scripts/kind-up scripts/kind-down \
+		scripts/kind-operators scripts/kind-common.sh \
 		charts/lmcache-kserve/files/*.sh
 
 .PHONY: docs

@@ -12,6 +12,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ RELEASES = ("0.15.2", "0.16.0", "0.17.1", "0.18.1", "0.19.0", "0.20.0")
 RESOURCES = {"inferenceservices": "v1beta1", "servingruntimes": "v1alpha1"}
 OPERATOR_RELEASE = "0.85.0"
 OPERATOR_RESOURCES = {"podmonitors": "v1", "prometheusrules": "v1"}
-KEDA_RELEASE = "2.18.3"
+(KEDA_RELEASE,) = re.findall(r"(?m)^KEDA_VERSION=(.+)$", (Path(__file__).parent / "cluster-versions.env").read_text())
 KEDA_RESOURCES = {"scaledobjects": "v1alpha1"}
 FOLDER = Path(schemas.__file__).parent
 CHECKSUMS = FOLDER / "checksums.json"

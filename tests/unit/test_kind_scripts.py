@@ -1,4 +1,4 @@
-"""scripts/kind-up and scripts/kind-down, with stand-ins for docker, kind, kubectl and Helm that share a small world."""
+"""scripts/kind-up, kind-down and kind-operators, with stand-ins for docker, kind, kubectl and Helm in a small world."""
 
 import os
 import re
@@ -268,12 +268,21 @@ def test_after_an_error_the_callers_eval_fails_too(machine: Machine) -> None:
     assert machine.run("kind-up").stdout == "false\n"
 
 
-@pytest.mark.parametrize("script", ["kind-up", "kind-down"])
+@pytest.mark.parametrize("script", ["kind-up", "kind-down", "kind-operators"])
 def test_help_is_no_line_for_the_shell(machine: Machine, script: str) -> None:
     done = machine.run(script, "--help")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("usage: ")
     assert not machine.calls()
+
+
+def test_the_operators_go_to_the_cluster_that_was_named_and_to_no_other(machine: Machine) -> None:
+    assert machine.run("kind-operators").stdout == "false\n"
+    assert not machine.calls("helm")
+    done = machine.run("kind-operators", env={"KUBECONFIG": "/a/kubeconfig"})
+    assert done.stdout == "export LMCACHE_KSERVE_TEST_PROMETHEUS=monitoring/prometheus-prometheus:9090\n"
+    versions = [re.findall(r"--version (\S+)", call) for call in machine.calls("helm upgrade --install ")]
+    assert versions == [[VERSIONS["KUBE_PROMETHEUS_STACK_VERSION"]], [VERSIONS["KEDA_VERSION"]]]
 
 
 def test_a_creation_that_fails_leaves_no_node(machine: Machine) -> None:
