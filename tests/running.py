@@ -14,8 +14,11 @@ from lmcache_kserve.verdict import CHECKS
 SERVER = frozenset({"cache-server-outage"})
 """The check that mode multiprocess has more."""
 
-ALL = frozenset(check.id for check in CHECKS) - SERVER
-"""Ids of the checks of mode in-process, with a backend that the release runs."""
+ASKED_FOR = frozenset({"scale-out"})
+"""The check that runs with an option of its own only."""
+
+ALL = frozenset(check.id for check in CHECKS) - SERVER - ASKED_FOR
+"""Ids of the checks that `demo` makes unasked in mode in-process, with a backend that the release runs."""
 
 LONG_PROMPTS = ("--prompt-tokens", "9000")
 """For ways on which a hit takes long to arrive where cores are few: it pays the more, the longer the prompt."""
