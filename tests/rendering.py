@@ -153,6 +153,11 @@ def remote_backend(kind: str, **values: Any) -> dict[str, Any]:
     return {"remoteBackend": {"type": kind, values_key(kind): values}}
 
 
+def with_exporter(kind: str, **values: Any) -> dict[str, Any]:
+    """The same, with an exporter beside each server."""
+    return {"remoteBackend": remote_backend(kind, **values)["remoteBackend"] | {"exporter": {"enabled": True}}}
+
+
 def pod(manifests: Manifests) -> PredictorPod:
     """The predictor's pod as KServe builds it."""
     return predictor_pod(manifests)

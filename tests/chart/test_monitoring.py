@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from network import Connection, Pod, lets_in, pods
-from rendering import Render, merged, remote_backend
+from rendering import Render, merged, remote_backend, with_exporter
 
 PROMETHEUS = Pod(name="Pod/prometheus", labels={"app": "prometheus"}, text="", ports={})
 FROM_PROMETHEUS = {"ingressFrom": [{"podSelector": {"matchLabels": PROMETHEUS.labels}}]}
@@ -15,14 +15,14 @@ ON: dict[str, Any] = {
 SERVER: dict[str, Any] = {"mode": "multiprocess", "multiprocess": {"metrics": {"enabled": True}}}
 PARTS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "redis": (remote_backend("redis"), {"predictor"}),
-    "redis with an exporter": (remote_backend("redis", exporter={"enabled": True}), {"predictor", "backend"}),
+    "redis with an exporter": (with_exporter("redis"), {"predictor", "backend"}),
     "valkey with an exporter and a claim": (
-        remote_backend("valkey", exporter={"enabled": True}, persistence={"enabled": True}),
+        with_exporter("valkey", persistence={"enabled": True}),
         {"predictor", "backend"},
     ),
     "redis-sentinel": (remote_backend("redis-sentinel"), {"predictor", "backend"}),
     "redis-sentinel with exporters": (
-        remote_backend("redis-sentinel", exporter={"enabled": True}),
+        with_exporter("redis-sentinel"),
         {"predictor", "backend", "backend-redis", "backend-sentinel"},
     ),
     "mooncake": (

@@ -156,7 +156,9 @@ def test_a_text_stays_in_its_place_or_is_refused(helm: Helm, path: str) -> None:
     for section in sections:
         node = node.setdefault(section, {})
     node[key] = PAYLOAD
-    if first == "remoteBackend" and second in default_values()["remoteBackend"] and second not in {"type", "pod"}:
+    if (first, second) == ("remoteBackend", "exporter"):
+        values["remoteBackend"]["exporter"].setdefault("enabled", True)
+    elif first == "remoteBackend" and second in default_values()["remoteBackend"] and second not in {"type", "pod"}:
         values["remoteBackend"]["type"] = TYPES.get(second, second)
     try:
         manifests = helm.template(CHART, release="llm", namespace="models", values=values)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rendering import PASSWORD, Render, backend_workload, remote_backend
+from rendering import PASSWORD, Render, backend_workload, with_exporter
 
 from lmcache_kserve.chart import contract
 from lmcache_kserve.errors import HarnessError
@@ -46,7 +46,7 @@ def server(tmp_path: Path) -> Iterator[int]:
 
 
 def exporter(render: Render) -> dict[str, Any]:
-    manifests = render(remote_backend("valkey", exporter={"enabled": True}))
+    manifests = render(with_exporter("valkey"))
     containers = backend_workload(manifests)["spec"]["template"]["spec"]["containers"]
     (found,) = (one for one in containers if one["name"] == contract.EXPORTER_CONTAINER)
     return dict(found)

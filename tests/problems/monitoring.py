@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rendering import remote_backend
+from rendering import remote_backend, with_exporter
 
 from problems.case import BACKENDS_IMAGE, KNATIVE, problem
 
@@ -39,6 +39,6 @@ MONITORING = {
         "networkPolicy.backend.ingressFrom",
         "monitoring.podMonitor.enabled",
         **ON,
-        **remote_backend("valkey", exporter={"enabled": True}),
+        **with_exporter("valkey"),
     ),
 }

@@ -2,12 +2,17 @@
 
 from typing import Any
 
-from rendering import remote_backend
+from rendering import remote_backend, with_exporter
 
 from problems.case import BACKENDS_IMAGE, SECRET, VLLM, Problem, backend, labelled, problem, with_image
 
 EXTERNAL: dict[str, Any] = {"deploy": False, "external": {"endpoint": "a:6379"}}
 SERVERS: dict[str, Any] = {"deploy": False, "external": {"servers": ["a:6379"]}}
+
+
+def no_exporter(kind: str, culprit: str, server: dict[str, Any]) -> Problem:
+    return Problem(named=("remoteBackend.exporter.enabled", culprit), values=with_exporter(kind, auth=SECRET, **server))
+
 
 SERVER = {
     f"{kind}: {what}": case
@@ -68,12 +73,7 @@ SERVER = {
             kind, "persistence.size", persistence={"enabled": True, "size": "lots"}
         ),
         "a repository without a version": backend(kind, "image.tag", image={"tag": ""}),
-        "an exporter's repository without a version": backend(
-            kind, "exporter.image.tag", exporter={"image": {"tag": ""}}
-        ),
-        "an exporter of an external server": backend(
-            kind, "exporter.enabled", "deploy", auth=SECRET, exporter={"enabled": True}, **EXTERNAL
-        ),
+        "an exporter of an external server": no_exporter(kind, f"remoteBackend.{kind}.deploy", EXTERNAL),
         "where it runs, at the old place": backend(kind, "nodeSelector", nodeSelector={"pool": "cache"}),
         "a claim that it does not use": backend(
             kind, "persistence.existingClaim", "persistence.enabled", persistence={"existingClaim": "a"}
@@ -124,12 +124,7 @@ SENTINEL = labelled(
         "a proxy's repository without a version": backend(
             "redis-sentinel", "proxy.image.tag", proxy={"image": {"tag": ""}}
         ),
-        "an exporter's repository without a version": backend(
-            "redis-sentinel", "exporter.image.tag", exporter={"image": {"tag": ""}}
-        ),
-        "exporters of external servers": backend(
-            "redis-sentinel", "exporter.enabled", "deploy", auth=SECRET, exporter={"enabled": True}, **SERVERS
-        ),
+        "exporters of external servers": no_exporter("redis-sentinel", "remoteBackend.redisSentinel.deploy", SERVERS),
         "external without servers": backend("redis-sentinel", "external.servers", deploy=False, auth=SECRET),
         "external without a word about its password": backend("redis-sentinel", "auth", **SERVERS),
         "servers although it is deployed": backend(
@@ -150,4 +145,22 @@ SENTINEL = labelled(
     },
 )
 
-RESP = SERVER | GLIDE | SENTINEL
+EXPORTER = {
+    "an exporter without a backend": problem(
+        "remoteBackend.exporter.enabled",
+        "remoteBackend.type",
+        remoteBackend={"type": "none", "exporter": {"enabled": True}},
+    ),
+    "an exporter's repository without a version": problem(
+        "remoteBackend.exporter.image.tag", remoteBackend={"exporter": {"image": {"tag": ""}}}
+    ),
+    **{
+        f"an exporter beside {kind}": Problem(
+            named=("remoteBackend.exporter.enabled", "remoteBackend.type"),
+            values={**BACKENDS_IMAGE, **with_exporter(kind)},
+        )
+        for kind in ("lmcache-server", "filesystem", "mooncake")
+    },
+}
+
+RESP = SERVER | GLIDE | SENTINEL | EXPORTER

@@ -39,8 +39,10 @@ A new backend is a folder here, its values (the type in camel case, below remote
 {{/* Whether the chart has the type; the schema usually says so first. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.known" -}}
   {{- $type := .Values.remoteBackend.type -}}
-  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
-  {{- if or (eq $type "none") (and (kindIs "map" $values) (ne $type "pod")) }}true{{ end -}}
+  {{- $key := include "lmcache-kserve.backend.valuesKey" . -}}
+  {{- $values := get .Values.remoteBackend $key -}}
+  {{- $common := has $key (list "pod" "exporter" "waitResources") -}}
+  {{- if or (eq $type "none") (and (kindIs "map" $values) (not $common)) }}true{{ end -}}
 {{- end }}
 
 {{/*

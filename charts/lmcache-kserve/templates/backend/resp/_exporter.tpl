@@ -4,9 +4,7 @@ redis_exporter beside a server that speaks Redis' protocol: the one of redis and
 
 {{/* Whether the chart runs exporters. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.backend.resp.exported" -}}
-{{- if include "lmcache-kserve.backend.deployed" . -}}
-{{- if (get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .)).exporter.enabled }}true{{ end -}}
-{{- end -}}
+{{- if and .Values.remoteBackend.exporter.enabled (include "lmcache-kserve.backend.deployed" .) }}true{{ end -}}
 {{- end }}
 
 {{- define "lmcache-kserve.backend.resp.exporterPort" -}}
@@ -25,7 +23,7 @@ Input: dict "context" $, optional "port" of the server. Output: YAML list of one
 {{- define "lmcache-kserve.backend.resp.exporter" -}}
 {{- if include "lmcache-kserve.backend.resp.exported" .context -}}
 {{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .context) -}}
-{{- $exporter := $values.exporter -}}
+{{- $exporter := .context.Values.remoteBackend.exporter -}}
 - name: exporter
   image: {{ include "lmcache-kserve.image" $exporter.image | quote }}
   imagePullPolicy: {{ $exporter.image.pullPolicy }}

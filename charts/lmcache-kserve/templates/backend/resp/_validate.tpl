@@ -52,7 +52,6 @@ lmcache.config.remote_storage_plugins: would replace the plugin of {{ $at }}.cli
 {{ $at }}.{{ ternary "maxmemory" "resources.limits.memory" (not (empty $values.maxmemory)) }}: is not a quantity above zero, such as 8Gi
 {{- end }}
 {{- include "lmcache-kserve.images.problems" (dict "path" (printf "%s.image" $at) "image" $values.image) }}
-{{- include "lmcache-kserve.images.problems" (dict "path" (printf "%s.exporter.image" $at) "image" $values.exporter.image) }}
 {{- if and $values.persistence.existingClaim (not $values.persistence.enabled) }}
 {{ $at }}.persistence.existingClaim: is not used while {{ $at }}.persistence.enabled is false
 {{- end }}
@@ -66,9 +65,6 @@ lmcache.config.remote_storage_plugins: would replace the plugin of {{ $at }}.cli
 {{- end }}
 {{- if and $auth.enabled (not $auth.existingSecret) (not $auth.password) }}
 {{ $at }}.auth: an external server needs auth.existingSecret or auth.password; set auth.enabled to false if it has no password
-{{- end }}
-{{- if $values.exporter.enabled }}
-{{ $at }}.exporter.enabled: works with a deployed server only; {{ $at }}.deploy is false
 {{- end }}
 {{- include "lmcache-kserve.backend.caProblems" (dict "path" (printf "%s.external.tls" $at) "tls" $external.tls) }}
 {{- end }}
