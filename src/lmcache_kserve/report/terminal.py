@@ -8,8 +8,10 @@ from lmcache_kserve.report.document import Report
 
 
 def table(report: Report) -> RenderableType:
-    """The verdict as a table, with the TTFT, the causes of failures and the result below the table."""
-    return Group(_checks(report), *_numbers(report), *_load(report), *_causes(report), _last_line(report))
+    """The verdict as a table, with the TTFT, the failures, their causes and the result below the table."""
+    return Group(
+        _checks(report), *_numbers(report), *_load(report), *_failures(report), *_causes(report), _last_line(report)
+    )
 
 
 def _checks(report: Report) -> Table:
@@ -33,6 +35,11 @@ def _checks(report: Report) -> Table:
             mark = Text("✓", style="green") if row.result.passed else Text("✗", style="bold red")
             table.add_row(mark, name, Text(row.result.seen))
     return table
+
+
+def _failures(report: Report) -> list[Text]:
+    """The failures once more: of a long log, CI systems show the end."""
+    return [Text(f"✗ {result.id}: {result.seen}", style="red") for result in report.failed]
 
 
 def _causes(report: Report) -> list[Text]:

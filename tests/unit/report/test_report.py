@@ -302,6 +302,14 @@ def test_the_terminal_names_a_cause_once_although_it_fails_several_checks() -> N
     assert f"7 of {len(CHECKS)} checks failed" in text
 
 
+def test_the_terminal_ends_with_what_was_seen_of_each_failure() -> None:
+    failed = report(stopped())
+    end = shown(failed, width=2000).splitlines()[-10:]
+
+    for result in failed.failed:
+        assert any(line.startswith(f"✗ {result.id}: {result.seen}") for line in end), result.id
+
+
 def test_a_report_without_any_check_is_not_a_passed_one() -> None:
     assert not make(evidence(), (), command=COMMAND).passed
 
