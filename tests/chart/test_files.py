@@ -12,7 +12,8 @@ FILES = CHART / "files"
 # A script that runs inside another program imports that program; what the program needs comes with it. In its pod,
 # warm_up.py lies beside the modules of `helm test`.
 HOSTS = {
-    "mp_server.py": {"lmcache", "prometheus_client"},
+    "mp_server.py": {"lmcache", "prometheus_client", "unwritten"},
+    "unwritten.py": {"lmcache"},
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
     "checked_mp_connector.py": {"lmcache", "unproven", "vllm"},
     "shared_mp_connector.py": {"checked_mp_connector", "vllm"},

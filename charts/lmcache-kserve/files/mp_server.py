@@ -5,6 +5,7 @@
   detached when it does not. What the server holds in memory, and its engines, stay.
 - An engine notices a server that was replaced only when a ping fails, and a new server knows none of the engines that
   do not register again. So a server does not listen before every engine has missed a ping.
+- It takes memory that nobody has written for chunks; unwritten.py says when, and ends that.
 - Its HTTP routes include the environment and the cache's administration. They stay on the loopback address; another
   port serves the metrics and nothing else.
 - Whether a request was looked up is in none of its log lines above DEBUG: the few lines that say so are let through.
@@ -193,7 +194,9 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
         if variable in os.environ:
             os.environ[variable] = os.environ[variable].rstrip("\r\n")
     from lmcache.cli.main import main as lmcache  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
+    from unwritten import keep_out  # noqa: PLC0415 - as above
 
+    keep_out()
     # A line for each probe would bury the others.
     logging.getLogger("uvicorn.access").addFilter(lambda record: "/healthcheck" not in record.getMessage())
     if options.log_requests:

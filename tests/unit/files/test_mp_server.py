@@ -247,6 +247,7 @@ def test_the_server_gets_its_arguments_through_the_entry_point_of_each_release(
     takes_arguments: bool,  # noqa: FBT001 - pytest passes it by name
 ) -> None:
     ports: list[str | None] = []
+    changed: list[int] = []
 
     def old() -> None:
         ports.append(served(None))
@@ -257,6 +258,8 @@ def test_the_server_gets_its_arguments_through_the_entry_point_of_each_release(
     for name in ("lmcache", "lmcache.cli"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "lmcache.cli.main", SimpleNamespace(main=new if takes_arguments else old))
+    monkeypatch.setitem(sys.modules, "unwritten", SimpleNamespace(keep_out=lambda: changed.append(len(ports))))
     monkeypatch.setattr(sys, "argv", ["mp_server.py", "--", "--port=1"])
     script.serve(argparse.Namespace(silence=0.0, metrics_port=None, log_requests=False), ["--port=5555"])
     assert ports == ["5555"]
+    assert changed == [0], "LMCache is changed once, before it runs"

@@ -64,8 +64,10 @@ unproven.yaml: |
   {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}
 {{- if include "lmcache-kserve.multiprocess" . }}
-mp_server.py: |
-  {{- .Files.Get "files/mp_server.py" | nindent 2 }}
+{{- range list "mp_server" "unwritten" }}
+{{ . }}.py: |
+  {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- if include "lmcache-kserve.multiprocess.sharesMemory" . }}
 {{- range list "shared_mp_server" "checked_mp_connector" }}
