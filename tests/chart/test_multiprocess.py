@@ -82,7 +82,9 @@ def test_an_engine_without_gpus_can_share_the_servers_memory(render: Render) -> 
 def test_nothing_is_shared_unless_asked(render: Render) -> None:
     apart = render(multiprocess(CPU))
     assert server(apart)["command"][-1].endswith("/mp_server.py")
-    assert "shared_mp_server.py" not in apart.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+    scripts = apart.one("ConfigMap", "llm-lmcache-kserve-scripts")["data"]
+    assert {"mp_server.py", "unwritten.py"} <= scripts.keys()
+    assert "shared_mp_server.py" not in scripts
     assert "shm" not in [mount["name"] for mount in server(apart)["volumeMounts"]]
     volumes = {volume["name"]: volume for volume in apart.one("ServingRuntime")["spec"]["volumes"]}
     assert volumes["shm"]["emptyDir"]["sizeLimit"] == "2Gi"
