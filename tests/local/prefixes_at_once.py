@@ -54,7 +54,7 @@ class Server:
             )
         )
         (self.backend,) = self.manager._l2_adapters.values()  # noqa: SLF001 - LMCache has no public name for it
-        self.contents = self.backend._memory_objects  # noqa: SLF001 - as above
+        self.contents = self.backend._memory_objects  # noqa: SLF001 - it tells publicly which keys it has, and not what they hold
 
     def store(self, prompt: int) -> None:
         """Store a prompt's chunks, and wait until the backend has them."""

@@ -36,6 +36,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from unwritten import keep_out
+
 if TYPE_CHECKING:
     from lmcache.v1.distributed.l2_adapters.config import L2AdapterConfigBase
     from lmcache.v1.distributed.storage_manager import StorageManager
@@ -194,7 +196,6 @@ def serve(options: argparse.Namespace, arguments: list[str]) -> None:
         if variable in os.environ:
             os.environ[variable] = os.environ[variable].rstrip("\r\n")
     from lmcache.cli.main import main as lmcache  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe's `--check` must not wait for that
-    from unwritten import keep_out  # noqa: PLC0415 - as above
 
     keep_out()
     # A line for each probe would bury the others.

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Reservations:
     """The server's memory as its loads from the backend see it: the end of a reservation without a load gives it up.
 
-    These loads end a write in this way only when there was none, or for a prefetch that nobody waits for. The chart
-    serves no route that asks for such a prefetch; what one loads is given up too.
+    These loads end a write in this way only when there was none, or for a prefetch that nobody waits for
+    (`PrefetchMode.WARM`). What such a prefetch loads is given up too, and stays in the backend.
     """
 
     def __init__(self, manager: L1Manager) -> None:
@@ -66,10 +66,10 @@ class WriteLock:
 def give_up(manager: L1Manager, keys: Iterable[ObjectKey]) -> None:
     """Free what is reserved for these keys and was not written, before anyone can read it."""
     with manager._lock:  # noqa: SLF001 - LMCache 0.5.0 to 0.5.5 has no public call that does both in one step
-        objects = manager._objects  # noqa: SLF001 - as above
+        objects = manager._objects  # noqa: SLF001 - what is reserved is listed nowhere else
         unwritten = [key for key in keys if key in objects and objects[key].write_lock.taken]
-        manager._memory_manager.free([objects.pop(key).memory_obj for key in unwritten])  # noqa: SLF001 - as above
-        for listener in manager._registered_listeners:  # noqa: SLF001 - as above
+        manager._memory_manager.free([objects.pop(key).memory_obj for key in unwritten])  # noqa: SLF001 - LMCache frees memory by this alone
+        for listener in manager._registered_listeners:  # noqa: SLF001 - no public call tells the listeners that a key is gone
             listener.on_l1_keys_deleted_by_manager(unwritten)
 
 
@@ -77,7 +77,7 @@ def forget_stores(storage: StorageManager, keys: list[ObjectKey]) -> None:
     """Give up what stores have reserved and not written."""
     manager = storage._l1_manager  # noqa: SLF001 - LMCache has no public name for it
     if hasattr(manager, "finish_write_and_delete"):
-        from lmcache.v1.distributed.storage_manager import _L1_WRITE_TAG  # noqa: PLC0415 - LMCache 0.5.6 and later
+        from lmcache.v1.distributed.storage_manager import _L1_WRITE_TAG  # noqa: PLC0415 - LMCache before 0.5.6 has no such name, and does not get here
 
         manager.finish_write_and_delete(keys, tag=_L1_WRITE_TAG)
     else:
@@ -100,8 +100,8 @@ def released(release: Callable[..., None]) -> Callable[..., None]:
 
 def keep_out() -> None:
     """Change LMCache's server in this process; call this before the server starts."""
-    from lmcache.v1.distributed import l1_manager, storage_manager  # noqa: PLC0415 - LMCache imports PyTorch for seconds
-    from lmcache.v1.multiprocess.modules import engine_driven_transfer  # noqa: PLC0415 - as above
+    from lmcache.v1.distributed import l1_manager, storage_manager  # noqa: PLC0415 - LMCache imports PyTorch for seconds, and the probe, which imports this file, must not wait
+    from lmcache.v1.multiprocess.modules import engine_driven_transfer  # noqa: PLC0415 - it imports PyTorch too, for which the probe must not wait
 
     transfer = engine_driven_transfer.EngineDrivenTransferModule
     transfer._release_entry = released(transfer._release_entry)  # noqa: SLF001 - LMCache has no public name for it
@@ -112,7 +112,7 @@ def keep_out() -> None:
     class State(state):
         """A chunk in the server's memory, which nobody reads before it was written."""
 
-        def __init__(self, memory_obj: Any, write_lock: Any, *others: Any, **named: Any) -> None:  # noqa: ANN401 - LMCache's own types
+        def __init__(self, memory_obj: Any, write_lock: Any, *others: Any, **named: Any) -> None:  # noqa: ANN401 - passed on to LMCache, whose releases have different fields
             super().__init__(memory_obj, WriteLock(write_lock), *others, **named)
 
         def available_for_read(self) -> bool:
@@ -122,7 +122,7 @@ def keep_out() -> None:
     class Loads(loads):
         """Loads from the backend that give up what they reserved in vain."""
 
-        def __init__(self, l1_manager: L1Manager, *others: Any, **named: Any) -> None:  # noqa: ANN401 - LMCache's own types
+        def __init__(self, l1_manager: L1Manager, *others: Any, **named: Any) -> None:  # noqa: ANN401 - passed on to LMCache, whose releases have different arguments
             super().__init__(Reservations(l1_manager), *others, **named)
 
     l1_manager.L1ObjectState = State

@@ -28,7 +28,7 @@ def _open(configuration: "Configuration", url: str, headers: Mapping[str, str]) 
     The client's own `create_websocket` knows no timeout: a server that does not answer would be waited for without end.
     """
     from kubernetes.stream import ws_client  # noqa: PLC0415 - commands without a cluster should not wait for the import
-    from websocket import create_connection  # noqa: PLC0415 - as above
+    from websocket import create_connection  # noqa: PLC0415 - commands without a cluster need no websocket
 
     untyped: Any = ws_client
     login = [f"{name}: {value}" for name, value in headers.items() if name == "authorization"]

@@ -56,8 +56,7 @@ def _plots(evidence: Evidence) -> dict[str, Markup | None]:
         "pairs": plot.pairs_chart(evidence.pairs) if evidence.pairs else None,
         "scale_out": plot.scale_out_chart(evidence.scale_out) if isinstance(evidence.scale_out, ScaleOut) else None,
     }
-    # Markup of our own drawing, made from numbers alone.
-    return {name: Markup(plot.inline_svg(chart)) if chart else None for name, chart in charts.items()}  # noqa: S704
+    return {name: Markup(plot.inline_svg(chart)) if chart else None for name, chart in charts.items()}  # noqa: S704 - our own drawing, from numbers alone
 
 
 def _place(evidence: Evidence) -> str:

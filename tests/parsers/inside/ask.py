@@ -16,7 +16,7 @@ import stand_in
 def unknown(server: str, release: Mapping[str, Any]) -> Iterator[str]:
     """What the installed releases do not know of one rendered release."""
     import ask_lmcache  # noqa: PLC0415 - the stand-ins are installed first
-    import ask_vllm  # noqa: PLC0415 - as above
+    import ask_vllm  # noqa: PLC0415 - it imports vLLM, which needs the stand-ins
 
     yield from ask_vllm.arguments(server, release["arguments"])
     yield from ask_vllm.variables(release["environment"])

@@ -122,7 +122,7 @@ def server_parser() -> argparse.ArgumentParser:
 def read_by_the_server(known: argparse.Namespace) -> Iterator[str]:
     """What the server refuses when it turns its arguments into configurations."""
     from lmcache.v1.distributed import config as storage  # noqa: PLC0415 - the stand-ins are installed first
-    from lmcache.v1.multiprocess import config as multiprocess  # noqa: PLC0415 - as above
+    from lmcache.v1.multiprocess import config as multiprocess  # noqa: PLC0415 - LMCache needs the stand-ins
 
     for module in (storage, multiprocess):
         for name in sorted(vars(module)):

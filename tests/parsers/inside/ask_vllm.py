@@ -92,7 +92,7 @@ def transfer(given: Sequence[str]) -> dict[str, Any] | None:
 def connector(config: Mapping[str, Any]) -> Iterator[str]:
     """What vLLM does not know of a `--kv-transfer-config`, and whether vLLM takes the connector from where it says."""
     from vllm.config import KVTransferConfig  # noqa: PLC0415 - the stand-ins are installed first
-    from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory  # noqa: PLC0415 - as above
+    from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory  # noqa: PLC0415 - vLLM needs the stand-ins
 
     known = {field.name for field in dataclasses.fields(KVTransferConfig)}
     yield from (f"{TRANSFER}: {key}" for key in config if key not in known)

@@ -112,7 +112,7 @@ class FakeTarget:
 def test_the_faults_are_those_that_the_backend_can_have_and_survive(
     backend: FakeBackend | None, faults: set[str]
 ) -> None:
-    assert {kind.name for kind in soak.backend_faults(FakeTarget(backend))} == faults  # type: ignore[arg-type]
+    assert {kind.name for kind in soak.backend_faults(FakeTarget(backend))} == faults  # type: ignore[arg-type]  # has what is asked
 
 
 def concluded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Soak) -> tuple[bool, str]:

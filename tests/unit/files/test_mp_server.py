@@ -23,7 +23,9 @@ def loaded() -> ModuleType:
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(CHART / "files")  # as Python does with the folder of the script that it runs
+        spec.loader.exec_module(module)
     return module
 
 
@@ -258,7 +260,7 @@ def test_the_server_gets_its_arguments_through_the_entry_point_of_each_release(
     for name in ("lmcache", "lmcache.cli"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, "lmcache.cli.main", SimpleNamespace(main=new if takes_arguments else old))
-    monkeypatch.setitem(sys.modules, "unwritten", SimpleNamespace(keep_out=lambda: changed.append(len(ports))))
+    monkeypatch.setattr(script, "keep_out", lambda: changed.append(len(ports)))
     monkeypatch.setattr(sys, "argv", ["mp_server.py", "--", "--port=1"])
     script.serve(argparse.Namespace(silence=0.0, metrics_port=None, log_requests=False), ["--port=5555"])
     assert ports == ["5555"]

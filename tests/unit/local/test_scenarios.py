@@ -42,7 +42,7 @@ def test_a_fault_happens_on_every_link_or_to_the_backend_and_ends(
     name: str, begun: list[str], ended: list[str], *, breaks: bool
 ) -> None:
     seen = Recorder()
-    scenario = scenarios(seen, [seen, seen])[name]  # type: ignore[arg-type, list-item]
+    scenario = scenarios(seen, [seen, seen])[name]  # type: ignore[arg-type, list-item]  # a recorder of calls
     scenario.begin()
     assert seen.calls == begun
     seen.calls.clear()

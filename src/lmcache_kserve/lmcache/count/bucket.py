@@ -77,7 +77,7 @@ def _sizes(url: str, region: str, environment: Mapping[str, str]) -> Iterator[in
             now = datetime.now(tz=timezone.utc)  # noqa: UP017 - Python 3.10 has no datetime.UTC
             headers = signature_headers(url, query, region, environment, now=now)
         request = urllib.request.Request(f"{url}/?{query}", headers=headers)  # noqa: S310 - the user's own address
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the address is the user's own bucket
             page = ET.fromstring(response.read())  # noqa: S314 - from the user's own store
         yield from (int(entry.findtext("{*}Size", "0")) for entry in page.iterfind("{*}Contents"))
         token = page.findtext("{*}NextContinuationToken")
