@@ -6,7 +6,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,8 +95,10 @@ class _Prover:
         made = []
         for number, (pair, mode) in enumerate(cells, start=1):
             self._say(f"{number} of {len(cells)}: engine {pair.name}, mode {mode}")
-            record = self._record(pair, mode)
-            engine_table.file_of(self.records, pair.name, mode).write_text(record.text, encoding="utf-8")
+            file = engine_table.file_of(self.records, pair.name, mode)
+            held = engine_table.read(file) if file.exists() else None
+            record = self._record(pair, mode, held)
+            file.write_text(record.text, encoding="utf-8")
             told = [
                 record.outcome,
                 f"in {record.duration_s / 60:.1f} minutes" if record.duration_s else "",
@@ -109,8 +111,8 @@ class _Prover:
             self._say(surprise)
         return not surprises
 
-    def _record(self, pair: Pair, mode: str) -> Record:
-        """The record of an engine in a mode, made or still current."""
+    def _record(self, pair: Pair, mode: str, held: Record | None) -> Record:
+        """The record of an engine in a mode: made now, or held because it would say the same."""
         out = self.out / f"{pair.name}-{mode}"
         options = self._options(pair, mode, out)
         record = _Draft(pair, mode, shlex.join(options.command), datetime.now(UTC))
@@ -119,9 +121,9 @@ class _Prover:
                 made_from = f"{renderer.digest()}-{digest_of(parts_of(pair))}"
                 chart = renderer.versions()["chart"]
         except HarnessError as error:
-            return record.ended("refused", reason=" ".join(str(error).split()))
-        file = engine_table.file_of(self.records, pair.name, mode)
-        if not self.again and file.exists() and (held := engine_table.read(file)).made_from == made_from:
+            refused = record.ended("refused", reason=" ".join(str(error).split()))
+            return held if held and replace(refused, started=held.started) == held else refused
+        if not self.again and held and held.made_from == made_from:
             self._say("its record is current")
             return held
         with Stages(self.console) as stages:

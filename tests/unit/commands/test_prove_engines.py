@@ -1,6 +1,7 @@
 """`engines prove`: which proofs run, what is kept of them, and what the exit code says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,22 @@ def test_what_is_refused_is_recorded_with_the_words_of_the_refusal(
     record = kept(tmp_path, engine, mode)
     assert (record.outcome, record.checks, record.duration_s) == ("refused", {}, 0.0)
     assert reason in record.reason
+
+
+@pytest.mark.parametrize("earlier", [{}, {"reason": "another"}, {"outcome": "failed"}])
+def test_a_refusal_keeps_its_time_as_long_as_it_says_the_same(
+    tmp_path: Path, proofs: list[Any], earlier: dict[str, Any]
+) -> None:
+    proofs += [PASSES, PASSES]
+    invoke(tmp_path, "lmcache-0.4.7")
+    old = replace(kept(tmp_path, "lmcache-0.4.7", "multiprocess"), started="2026-01-01T00:00:00+00:00", **earlier)
+    engine_table.file_of(tmp_path / "records", "lmcache-0.4.7", "multiprocess").write_text(old.text, encoding="utf-8")
+
+    invoke(tmp_path, "lmcache-0.4.7")
+
+    record = kept(tmp_path, "lmcache-0.4.7", "multiprocess")
+    assert record.outcome == "refused"
+    assert (record.started == old.started) is not bool(earlier)
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(
