@@ -53,7 +53,9 @@ near = socket.create_connection(listener.getsockname())
 far, _ = listener.accept()
 threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 files = [open("/dev/null") for _ in range(50)]
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+script = "import time; print(flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+child.stdout.readline()  # its memory grows no more
 print("ready", flush=True)
 time.sleep(600)
 """
