@@ -89,6 +89,18 @@ class Kubectl:
             "kubectl", "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *words, stdin=stdin, check=check
         )
 
+    @contextmanager
+    def started(self, *words: str) -> Iterator[None]:
+        """A kubectl command whose standard input stays open for a while; its end has to end the command."""
+        argv = ["kubectl", "--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace, *words]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+            try:
+                yield
+            finally:
+                assert process.stdin
+                process.stdin.close()
+                process.wait(_COMMAND_TIMEOUT_S)
+
     def text(self, *words: str, stdin: str | None = None) -> str:
         """The standard output of a kubectl command that succeeds."""
         return self.run(*words, stdin=stdin).stdout
