@@ -15,8 +15,9 @@ KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart im
 # Pulled before the tests: a node would otherwise pull an image in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 
-# These need more of a cluster than the others: Prometheus Operator and KEDA.
-OPERATIONS = tests/cluster/test_operations.py tests/cluster/test_scaling.py
+# These need more of a cluster than the others: Prometheus Operator, and the second one KEDA too.
+OPERATIONS = tests/cluster/test_operations.py
+SCALING = tests/cluster/test_scaling.py
 
 .PHONY: help
 help: ## List the targets
@@ -101,11 +102,15 @@ cluster: $(UV) ## A kind cluster with KServe and the images of the tests; needs 
 .PHONY: test-cluster
 test-cluster: $(UV) $(if $(KUBECONFIG),,cluster) ## The proof on the cluster of KUBECONFIG, or else of `make cluster`
 	$(if $(KUBECONFIG),,settings="$$($(KIND_UP))" && eval "$$settings" &&) $(RUN) pytest tests/cluster \
-		$(OPERATIONS:%=--ignore=%) $(PYTEST_ARGS)
+		$(addprefix --ignore=,$(OPERATIONS) $(SCALING)) $(PYTEST_ARGS)
 
 .PHONY: test-operations
-test-operations: $(UV) ## Targets, series, panels, alerts and scaling on the cluster of KUBECONFIG, which has Prometheus Operator and KEDA
+test-operations: $(UV) ## Targets, series, panels and alerts on the cluster of KUBECONFIG, which has Prometheus Operator
 	$(RUN) pytest $(OPERATIONS) --durations=10 $(PYTEST_ARGS)
+
+.PHONY: test-scaling
+test-scaling: $(UV) ## Scaling by KEDA, and the warm-up, on the cluster of KUBECONFIG, which has Prometheus Operator and KEDA
+	$(RUN) pytest $(SCALING) --durations=10 $(PYTEST_ARGS)
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster that `make cluster` made
