@@ -15,7 +15,11 @@ from lmcache_kserve.chart.manifests import Manifest, Manifests, sidecars
 from lmcache_kserve.lmcache.backends import TRAITS
 
 RELEASES: tuple[dict[str, Any], ...] = (
-    {"remoteBackend": {"type": "redis-sentinel"}, "lmcache": {"mode": "multiprocess"}, "warmup": {"prompts": ["a"]}},
+    {
+        "remoteBackend": {"type": "redis-sentinel"},
+        "lmcache": {"mode": "multiprocess", "multiprocess": {"metrics": {"enabled": True}}},
+        "warmup": {"prompts": ["a"]},
+    },
     {
         "remoteBackend": {"type": "redis"},
         **NEWEST,
@@ -87,9 +91,9 @@ def test_every_container_is_rendered(rendered: list[Manifests], name: str) -> No
     assert name in {container["name"] for container in containers(rendered)}
 
 
-def test_the_port_with_metrics_is_rendered(rendered: list[Manifests]) -> None:
-    ports = [port["name"] for container in containers(rendered) for port in container.get("ports", ())]
-    assert contract.METRICS_PORT in ports
+@pytest.mark.parametrize("name", [contract.METRICS_PORT, contract.SERVER_METRICS_PORT])
+def test_the_ports_with_metrics_are_rendered(rendered: list[Manifests], name: str) -> None:
+    assert name in [port["name"] for container in containers(rendered) for port in container.get("ports", ())]
 
 
 def test_the_serving_runtime_alone_names_the_charts_version(rendered: list[Manifests]) -> None:

@@ -53,6 +53,9 @@ EXPORTER_CONTAINER = "exporter"
 METRICS_PORT = "metrics"
 """The container port with a backend's Prometheus metrics."""
 
+SERVER_METRICS_PORT = "lmcache-metrics"
+"""The container port with the Prometheus metrics of LMCache's server."""
+
 SHARED_SEGMENT = "lmcache_l1_pool_chart_"
 """Start of the name in /dev/shm that files/shared_mp_server.py gives a server's memory; its process id follows."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from lmcache_kserve.chart.contract import SERVER_METRICS_PORT
 from lmcache_kserve.lmcache.arguments import openai_prefix
 from lmcache_kserve.lmcache.metrics import fetch
 from lmcache_kserve.local.pod import LocalPod
@@ -30,6 +31,17 @@ class LocalCacheServer(CacheServer):
     def start(self) -> None:
         """Start its container again, as the kubelet does, and wait until it is ready."""
         self.pod.start_container(self.container)
+
+    def metrics(self) -> str | None:
+        """Its page of Prometheus metrics, or None where `lmcache.multiprocess.metrics.enabled` is false.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        for port in self.container.get("ports", ()):
+            if port["name"] == SERVER_METRICS_PORT:
+                return fetch(f"http://{LOOPBACK}:{self.pod.local_port(port['containerPort'])}/metrics", of=self.name)
+        return None
 
     def logs(self, since: datetime | None) -> list[LogLine]:
         """Its log, across restarts."""

@@ -26,6 +26,7 @@ from lmcache_kserve.lmcache.backends import traits
 from lmcache_kserve.lmcache.settings import LMCacheSettings, read_server_settings, read_settings
 from lmcache_kserve.local.backend import LocalBackend
 from lmcache_kserve.local.link import Link
+from lmcache_kserve.local.meter import Meter
 from lmcache_kserve.local.plan import plan_pods
 from lmcache_kserve.local.pod import LocalPod, Release
 from lmcache_kserve.local.ports import assign_ports, service_addresses
@@ -221,6 +222,19 @@ class LocalTarget:
     def watch(self) -> Watched:
         """What the release takes of this machine now; a container that has just ended is left out."""
         return watch(self._pods, self.directory, self.log_files)
+
+    def meter(self) -> Meter:
+        """What watches the processor time and the memory of its parts, as a context manager."""
+        return Meter(self._pods)
+
+    def server_metrics(self) -> str | None:
+        """The metrics page of the last replica's LMCache server; None where there is none, or where it serves none.
+
+        Raises:
+            HarnessError: it cannot be read.
+        """
+        server = self.cache_server
+        return server.metrics() if server else None
 
     def restart_replica(self, index: int) -> None:
         """Replace a replica by a new one at the same address."""
