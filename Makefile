@@ -12,6 +12,9 @@ CLUSTER ?= lmcache-kserve
 REPOSITORY_URL ?= https://example.com/lmcache-kserve
 KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart import helm_binary; print(helm_binary.helm())')" \
 	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
+# So many arms and loads as two cores measure in 40 minutes.
+COMPARE_PRESET = --engine-cache-tokens 4096 --concurrency 1 --concurrency 4 \
+	--backend none --backend redis --backend filesystem --backend lmcache-server --backend mooncake
 # Pulled before the tests: a node would otherwise pull an image in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 
@@ -55,6 +58,13 @@ soak: $(UV) ## Soak a release for MINUTES=20 and write docs/soak.md; SEED=N repe
 rates: $(UV) ## Measure how fast each backend moves chunks, and write docs/rates.md; RATES_ARGS='--backend redis' for one
 	$(LK) compare --backend-only --out $(OUT)/rates $(RATES_ARGS); code=$$?; \
 	[ $$code -gt 1 ] || { cp $(OUT)/rates/rates.json docs/reports/rates.json && cp $(OUT)/rates/rates.md docs/rates.md; }; \
+	exit $$code
+
+.PHONY: compare
+compare: $(UV) ## Put the same loads on every cache, and write docs/performance.md; COMPARE_ARGS='--backend redis' for one
+	$(LK) compare --out $(OUT)/compare $(COMPARE_PRESET) $(COMPARE_ARGS); code=$$?; \
+	[ $$code -gt 1 ] || { cp $(OUT)/compare/compare.json docs/reports/compare.json && \
+	cp $(OUT)/compare/performance.md docs/performance.md && cp $(OUT)/compare/compare-*.svg docs/images/; }; \
 	exit $$code
 
 .PHONY: engines

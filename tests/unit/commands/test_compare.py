@@ -8,13 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lmcache_kserve.cli import app
-from lmcache_kserve.commands import compare
-from lmcache_kserve.commands.compare import BACKENDS, MODES, Options, Way, chosen
+from lmcache_kserve.commands import compare_arms, compare_rates
+from lmcache_kserve.commands.compare_rates import Options
+from lmcache_kserve.commands.ways import BACKENDS, MODES, Way, with_clients
 from lmcache_kserve.errors import HarnessError
 
 
 def test_without_names_every_backend_is_measured_in_every_mode_that_has_a_client() -> None:
-    ways = list(chosen((), MODES))
+    ways = list(with_clients((), MODES))
     assert {way.backend for way in ways} == set(BACKENDS)
     assert Way("redis", "multiprocess", "") in ways
     assert Way("redis", "in-process", "redis-py") in ways
@@ -33,8 +34,8 @@ def test_a_cache_is_large_enough_for_a_cell_unless_the_user_says_otherwise(
         given.append(settings)
         yield
 
-    monkeypatch.setattr(compare, "prepared", prepared)
-    monkeypatch.setattr(compare, "ensure_engine", lambda *_: pytest.exit("far enough"))
+    monkeypatch.setattr(compare_rates, "prepared", prepared)
+    monkeypatch.setattr(compare_rates, "ensure_engine", lambda *_: pytest.exit("far enough"))
     small = "remoteBackend.redis.maxmemory=16Mi"
     words = ["--backend-only", "--backend", "redis", "--mode", "in-process", "--set", small, "--out", str(tmp_path)]
     with pytest.raises(pytest.exit.Exception):
@@ -62,13 +63,12 @@ def test_what_cannot_be_measured_is_refused_by_the_option_that_asks_for_it(
     backends: list[str], modes: list[str], says: str
 ) -> None:
     with pytest.raises(HarnessError, match=says):
-        list(chosen(backends, modes))
+        list(with_clients(backends, modes))
 
 
 @pytest.mark.parametrize("size", [0, -2, 0.1])
 def test_a_size_that_no_chunk_has_is_refused(size: float, tmp_path: Path) -> None:
     options = Options(
-        backend_only=True,
         backends=(),
         modes=MODES,
         values_files=(),
@@ -85,14 +85,36 @@ def test_a_size_that_no_chunk_has_is_refused(size: float, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(["--backend", "redis"], "--backend-only", id="without --backend-only"),
         pytest.param(["--backend-only", "--set", "lmcache.chunkSize=x"], "lmcache.chunkSize", id="a wrong value"),
+        pytest.param(["--chunk-mib", "2"], "--chunk-mib is about chunks without an engine", id="a size of chunks"),
+        pytest.param(["--in-flight", "4"], "--in-flight is about chunks without an engine", id="chunks in flight"),
+        pytest.param(["--backend-only", "--rounds", "3"], "--rounds needs an engine", id="rounds without an engine"),
+        pytest.param(
+            ["--backend-only", "--workload", "x"], "--workload needs an engine", id="a load without an engine"
+        ),
+        pytest.param(["--backend-only", "--backend", "none"], "--backend=none: choose among redis", id="no backend"),
+        pytest.param(["--backend", "s3"], "--backend=s3: choose among none, redis", id="backend"),
+        pytest.param(["--mode", "both"], "--mode=both: choose among in-process", id="mode"),
+        pytest.param(["--workload", "chat"], "--workload=chat: choose among long-doc-qa", id="workload"),
+        pytest.param(["--pressure", "high"], "--pressure=high: choose among above, below", id="pressure"),
+        pytest.param(["--prompt-tokens", "5000"], "--prompt-tokens=5000: half of", id="a prompt that does not fit"),
+        pytest.param(["--engine-cache-tokens", "8000"], "give a multiple of 128", id="no whole block"),
+        pytest.param(
+            ["--pressure", "below", "--workload", "long-doc-permutator"], "--pressure=below", id="no load is left"
+        ),
+        pytest.param(["--backend", "redis", "--set", "lmcache.chunkSize=x"], "lmcache.chunkSize", id="a wrong arm"),
+        pytest.param(
+            ["--backend", "none", "--set", "model.extraArgs={--dtype=float32}"],
+            "--engine-cache-tokens=8192 does not fit",
+            id="another cache of the engine",
+        ),
     ],
 )
 def test_nothing_starts_before_the_options_are_right(
     arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "ensure_engine", lambda *_: pytest.fail("an engine was asked for"))
+    for module in (compare_rates, compare_arms):
+        monkeypatch.setattr(module, "ensure_engine", lambda *_: pytest.fail("an engine was asked for"))
     result = CliRunner().invoke(app, ["compare", *arguments, "--out", str(tmp_path / "out")])
     assert result.exit_code == 2
     assert says in result.output
