@@ -64,6 +64,10 @@ def compare(  # noqa: PLR0913 - one parameter per option
         str | None,
         typer.Option(help="Folder of the model, or its Hugging Face id; by default a small one is made on the spot."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="compare.json of an earlier run: says how many loads lie within the intervals of that run."),
+    ] = None,
     chunk_mib: Annotated[
         list[float] | None,
         typer.Option(help="With --backend-only: size of a chunk in MiB; repeatable. By default 0.25, 2 and 32."),
@@ -92,6 +96,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
         "--engine-cache-tokens": engine_cache_tokens,
         "--rounds": rounds,
         "--model": model,
+        "--against": against,
     }
     of_rates = {"--chunk-mib": chunk_mib, "--in-flight": in_flight}
 
@@ -124,6 +129,7 @@ def compare(  # noqa: PLR0913 - one parameter per option
             backends=tuple(backends or ()),
             modes=tuple(modes or ()),
             model=model,
+            against=against,
             values_files=tuple(values or ()),
             settings=tuple(settings or ()),
             engine=engine,

@@ -30,6 +30,7 @@ from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.plan import config, dtypes
 from lmcache_kserve.plan.layout import layout
 from lmcache_kserve.report import comparison as page
+from lmcache_kserve.report import repeated
 from lmcache_kserve.secrets import redact, redact_command
 from lmcache_kserve.verdict.comparison import fault_of_answers, passed, summarize
 from lmcache_kserve.waiting import SystemClock
@@ -54,6 +55,7 @@ class Options:
     backends: tuple[str, ...]
     modes: tuple[str, ...]
     model: str | None
+    against: Path | None
     values_files: tuple[Path, ...]
     settings: tuple[str, ...]
     engine: str | None
@@ -102,6 +104,7 @@ def run(options: Options, *, console: Console) -> bool:
     """
     options.loads.check()
     plans = arm_plans(options.backends, options.modes)
+    earlier = repeated.read(options.against) if options.against else None
     with ExitStack() as stack:
         ours = stack.enter_context(values_of(options.loads.engine_cache_tokens))
         renderers = {
@@ -131,6 +134,10 @@ def run(options: Options, *, console: Console) -> bool:
     for arm in seen.arms:
         for problem in filter(None, (arm.problem, fault_of_answers(arm))):
             console.print(f"failed: {arm.name}: {problem}", markup=False, soft_wrap=True)
+    if earlier is not None:
+        found = repeated.agreement(earlier, summarize(seen))
+        for words in (str(found), *found.outside):
+            console.print(f"against {options.against}: {words}", markup=False, soft_wrap=True)
     console.print(f"page: {options.out / _PAGE}")
     return passed(seen)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Self
@@ -154,6 +155,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Options:
         backends=("none", "redis"),
         modes=("in-process",),
         model=str(tmp_path),
+        against=None,
         values_files=(),
         settings=(),
         engine=None,
@@ -223,3 +225,19 @@ def test_an_interrupted_run_leaves_what_is_known_under_the_name_of_a_partial_one
     left = json.loads((fake.out / "compare.partial.json").read_text(encoding="utf-8"))
     assert (left["complete"], [arm["name"] for arm in left["arms"]]) == (False, [NO_CACHE, PREFIX_CACHE])
     assert FakeTarget.running == 0
+
+
+def test_a_run_says_how_far_it_agrees_with_an_earlier_one(fake: Options, tmp_path: Path) -> None:
+    compare_arms.run(fake, console=Console(quiet=True))
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text((fake.out / "compare.json").read_text(encoding="utf-8"), encoding="utf-8")
+    said = Console(record=True, quiet=False, file=StringIO(), width=200)
+    compare_arms.run(replace(fake, against=earlier), console=said)
+    assert "8 of 8 loads lie within the intervals of the earlier run" in said.export_text()
+
+
+def test_an_earlier_run_that_did_not_end_is_refused_before_anything_starts(fake: Options, tmp_path: Path) -> None:
+    write_partial(replace(comparison(), arms=()), tmp_path, command="c")
+    with pytest.raises(HarnessError, match=r"--against .* is a comparison that did not end"):
+        compare_arms.run(replace(fake, against=tmp_path / "compare.partial.json"), console=Console(quiet=True))
+    assert not fake.out.exists()
