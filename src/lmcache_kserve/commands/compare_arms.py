@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +32,7 @@ from lmcache_kserve.plan import config, dtypes
 from lmcache_kserve.plan.layout import layout
 from lmcache_kserve.report import comparison as page
 from lmcache_kserve.report import repeated
+from lmcache_kserve.report.mooncake import write_traces
 from lmcache_kserve.secrets import redact, redact_command
 from lmcache_kserve.verdict.comparison import fault_of_answers, passed, summarize
 from lmcache_kserve.waiting import SystemClock
@@ -43,7 +45,7 @@ _GIB = 2**30
 _SERVER_MEMORY = 1.5
 """Memory of LMCache's server in front of a backend, in engine's caches: the larger working set takes two."""
 _STAND_IN = "model.id=model"
-_REPORT, _PARTIAL, _PAGE = "compare.json", "compare.partial.json", "performance.md"
+_REPORT, _PARTIAL, _PAGE, _TRACES = "compare.json", "compare.partial.json", "performance.md", "traces"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ def run(options: Options, *, console: Console) -> bool:
         conclusion.prepare(options.out)
         for name in (_REPORT, _PARTIAL, _PAGE, page.LOAD_PLOT, page.BREAK_EVEN_PLOT):
             (options.out / name).unlink(missing_ok=True)
+        shutil.rmtree(options.out / _TRACES, ignore_errors=True)
         clean_up_after_others(console)
         folder = stack.enter_context(run_folder())
         with Stages(console) as stages:
@@ -336,6 +339,7 @@ def write(seen: Comparison, out: Path, *, command: str) -> None:
     content = page.document(seen, command=command)
     (out / _REPORT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     (out / _PAGE).write_text(page.markdown(seen, command=command), encoding="utf-8")
+    write_traces(seen, out / _TRACES)
     summaries = summarize(seen)
     from lmcache_kserve.report import comparison_plot  # noqa: PLC0415 - only who draws waits for matplotlib
 

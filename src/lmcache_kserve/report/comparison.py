@@ -74,13 +74,13 @@ def markdown(seen: Comparison, *, command: str, images: str = "images") -> str:
 
 `make compare` wrote this page. It ran `{command}`. Versions: {known}.
 
-{_state(seen)}Each arm is one engine with what the chart renders for it. All processes share one machine. So compare the arms
-with each other, and take no number for another machine. `lmcache bench engine`, which comes with LMCache, sent all
-requests. The engine's own cache holds {seen.engine_cache_tokens} tokens. A token takes {seen.token_bytes:g} bytes.
+{_state(seen)}Each arm is one engine with what the chart renders for it. All processes share one machine. So compare
+the arms with each other, and take no number for another machine. `lmcache bench engine`, which comes with LMCache, sent
+all requests. The engine's own cache holds {seen.engine_cache_tokens} tokens. A token takes {seen.token_bytes:g} bytes.
 
-A first pass over each load fills the caches. Then come {seen.rounds} measured passes with the same prompts. Shuffled documents
-are new in each pass, so a pass finds there what its own earlier requests left. The engine without a cache runs all the
-time: its first pass is the first of all, and its last pass the last of all.
+A first pass over each load fills the caches. Then come {seen.rounds} measured passes with the same prompts. Shuffled
+documents are new in each pass, so a pass finds there what its own earlier requests left. The engine without a cache
+runs all the time: its first pass is the first of all, and its last pass the last of all.
 
 What the columns say:
 

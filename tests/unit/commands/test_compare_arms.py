@@ -88,6 +88,7 @@ def test_a_partial_result_has_another_name_and_says_that_it_is_partial(tmp_path:
         "compare-load.svg",
         "compare.json",
         "performance.md",
+        "traces",
     ]
 
 
