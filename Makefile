@@ -12,9 +12,9 @@ CLUSTER ?= lmcache-kserve
 REPOSITORY_URL ?= https://example.com/lmcache-kserve
 KIND_UP = LMCACHE_KSERVE_HELM="$$($(RUN) python -c 'from lmcache_kserve.chart import helm_binary; print(helm_binary.helm())')" \
 	scripts/kind-up --name $(CLUSTER) $(CLUSTER_ARGS)
-# So many arms and loads as two cores measure in 40 minutes.
-COMPARE_PRESET = --engine-cache-tokens 4096 --concurrency 1 --concurrency 4 \
-	--backend none --backend redis --backend filesystem --backend lmcache-server --backend mooncake
+# As many arms and loads as two cores should measure in 40 minutes.
+COMPARE_PRESET = --engine-cache-tokens 4096 --prompt-tokens 512 --prompt-tokens 2048 --concurrency 1 --concurrency 4 \
+	--backend none --backend redis --backend filesystem --backend lmcache-server
 # Pulled before the tests: a node would otherwise pull an image in the middle of a test.
 BACKEND_IMAGES = $(shell awk '/^ +image: .*(redis|valkey|haproxy)/ {print $$2}' charts/lmcache-kserve/Chart.yaml)
 

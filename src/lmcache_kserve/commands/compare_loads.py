@@ -72,7 +72,7 @@ class Loads:
             found += [self._cell(LONG_DOCUMENT, middle, load, pressures[0]) for load in loads[1:]]
             found += [self._cell(LONG_DOCUMENT, middle, loads[0], pressure) for pressure in pressures[1:]]
         if CHAT in self.workloads:
-            found += [self._cell(CHAT, lengths[0], loads[0], pressure) for pressure in pressures]
+            found.append(self._cell(CHAT, lengths[0], loads[0], pressures[0]))
         if DOCUMENTS in self.workloads and ABOVE in pressures:
             found.append(self._cell(DOCUMENTS, middle, loads[0], ABOVE))
         return tuple(found)
