@@ -203,13 +203,12 @@ class _Machine:
         Returns:
             What was seen, and the command line without the arms' secrets.
         """
-        loader = Loader(
-            tool=LoadTool(engine=self.engine, directory=self.folder / "tool"), seed=_SEED, progress=self.stages.update
-        )
+        loader = Loader(tool=LoadTool(engine=self.engine, directory=self.folder / "tool"), seed=_SEED)
         loader.tool.check()
         model = str(self.options.model or make_test_model(self.engine, self.stages.update))
         control, *others = self.renderers
         seen = self._nothing_yet(model)
+        self._check(model)
         command = self.options.command
         with self._target(control, model) as target:
             try:
@@ -232,6 +231,22 @@ class _Machine:
                 keep_logs([target], self.options.out)
         self.stages.update("arms", len(others) + 1, len(others) + 1, "done")
         return replace(seen, arms=tuple(arms), versions=versions), command
+
+    def _check(self, model: str) -> None:
+        """See that this machine can run every arm, before anything starts.
+
+        Raises:
+            HarnessError: it cannot run one; the message names the option that leaves the arm out.
+        """
+        for plan in self.renderers:
+            try:
+                with self._target(plan, model):
+                    continue
+            except HarnessError as error:
+                error.add_note(
+                    f"The arm {plan.name!r} needs this. Name the --backend and --mode to measure without it."
+                )
+                raise
 
     def _nothing_yet(self, model: str) -> Comparison:
         return Comparison(

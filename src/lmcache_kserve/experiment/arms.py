@@ -59,13 +59,11 @@ class Loader:
     Attributes:
         tool: what sends the requests.
         seed: of what the tool draws.
-        progress: told how far a release is.
         clock: what waits are measured on.
     """
 
     tool: LoadTool
     seed: int
-    progress: Progress
     clock: Clock = SystemClock()  # noqa: RUF009 - it has no state
 
     def measure(self, target: Loaded, cell: Cell, rounds: Sequence[int], *, filled: bool = True) -> Measured:

@@ -99,7 +99,11 @@ class FakeTarget:
     running: int = 0
     most: int = 0
 
+    impossible: tuple[str, ...] = ()
+
     def __init__(self, *, directory: Path, **_: object) -> None:
+        if any(name in directory.name for name in self.impossible):
+            raise HarnessError("redis-server is not on PATH")
         self.directory = directory
         self.log_files: Sequence[Path] = ()
         self.pod_count = 1
@@ -150,6 +154,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Options:
     monkeypatch.setattr(Asker, "ask", lambda *_: ("a", "b"))
     monkeypatch.setattr(Asker, "compare", lambda *_, **__: answers())
     monkeypatch.setattr(FakeTarget, "broken", ())
+    monkeypatch.setattr(FakeTarget, "impossible", ())
     return Options(
         loads=Loads(workloads=(LONG_DOCUMENT,), prompt_tokens=(512,), concurrency=(1,)),
         rounds=2,
@@ -242,3 +247,13 @@ def test_an_earlier_run_that_did_not_end_is_refused_before_anything_starts(fake:
     with pytest.raises(HarnessError, match=r"--against .* is a comparison that did not end"):
         compare_arms.run(replace(fake, against=tmp_path / "compare.partial.json"), console=Console(quiet=True))
     assert not fake.out.exists()
+
+
+def test_an_arm_that_this_machine_cannot_run_is_refused_before_any_engine_starts(
+    fake: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeTarget, "impossible", ("redis",))
+    monkeypatch.setattr(FakeTarget, "start", lambda *_, **__: pytest.fail("an engine was started"))
+    with pytest.raises(HarnessError, match="redis-server is not on PATH") as caught:
+        compare_arms.run(fake, console=Console(quiet=True))
+    assert "'redis, in-process' needs this. Name the --backend" in caught.value.__notes__[0]

@@ -14,7 +14,6 @@ from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.evidence.comparison import DOCUMENTS, Use
 from lmcache_kserve.experiment import arms
 from lmcache_kserve.experiment.arms import Loaded, Loader, read_counts, settled
-from lmcache_kserve.progress import untold
 
 GROWTH = 100
 
@@ -73,7 +72,7 @@ class FakeTool:
 
 def measure(target: FakeTarget, folder: Path, *, error: str = "", filled: bool = True, **changes: Any) -> Any:
     tool = FakeTool(target, folder, error)
-    loader = Loader(tool=cast("Any", tool), seed=42, progress=untold, clock=FakeClock())
+    loader = Loader(tool=cast("Any", tool), seed=42, clock=FakeClock())
     return loader.measure(cast("Loaded", target), cell(**changes), [1, 2], filled=filled), tool
 
 
