@@ -55,7 +55,8 @@ class Summary:
         noise: factor between two passes over this cell; 1 is none. The larger of the arm's own and of the arm's
             without a cache.
         gain: TTFT without a cache divided by the arm's.
-        offload: TTFT of the engine's own prefix cache divided by the arm's; None for the arms without LMCache.
+        offload: TTFT of the engine's own prefix cache divided by the arm's, with the noise of both; None for the arms
+            without LMCache.
     """
 
     arm: str
@@ -209,7 +210,7 @@ def _summary(seen: Comparison, arm: Arm, measured: Measured) -> Summary:
         peak_bytes={part: max(one.use[part].peak_bytes for one in rounds if part in one.use) for part in rounds[0].use},
         noise=noise,
         gain=None if control is None or arm.name == NO_CACHE else _paired(control, measured, noise),
-        offload=None if own is None or arm.mode == "none" else _paired(own, measured, noise),
+        offload=None if own is None or arm.mode == "none" else _paired(own, measured, max(noise, _noise(own))),
     )
 
 

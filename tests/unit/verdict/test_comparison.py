@@ -67,6 +67,15 @@ def test_a_difference_within_the_noise_is_no_difference() -> None:
     assert of(changed(comparison(), REDIS, measured=loads), REDIS).verdict == "no difference"
 
 
+def test_the_noise_of_the_engines_own_cache_counts_where_offloading_is_held_against_it() -> None:
+    restless = (measured(PRESSED, (1.0, 1.0)), measured(CONTROL, (0.1, 0.4), own=0.9))
+    seen = changed(comparison(), PREFIX_CACHE, measured=restless)
+    one = of(seen, REDIS, CONTROL)
+    assert one.offload is not None
+    assert one.offload.value == pytest.approx(0.25 / 0.15)
+    assert one.verdict == "no difference"
+
+
 def test_the_arms_own_noise_counts_where_it_is_larger() -> None:
     loads = (measured(PRESSED, (0.2, 0.3), external=0.9),)
     assert of(changed(comparison(), REDIS, measured=loads), REDIS).noise == pytest.approx(1.5)
