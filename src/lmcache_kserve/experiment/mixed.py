@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +20,8 @@ _UNWANTED_TOKENS = 256
 """Length of an answer that the client does not wait for."""
 _PATIENCE_S = (0.05, 2.0)
 """Shorter than a prompt takes to compute, and longer: the client hangs up before the first token, or after it."""
+_GRACE_S = 2.0
+"""Seconds that an error leaves to requests on their way: most end, and none opens a connection that nobody closes."""
 _EXCERPT = 80
 
 
@@ -116,14 +118,15 @@ class MixedTraffic:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let the clients ask inside; at the end wait for what is on its way, unless an error ends the soak."""
+        """Let the clients ask inside; at the end wait for what is on its way; an error waits two seconds."""
         threads = ThreadPoolExecutor(max_workers=self.load.clients, thread_name_prefix="client")
         clients: list[Future[None]] = [threads.submit(self._client, number) for number in range(self.load.clients)]
         try:
             yield
         except BaseException:
             self._ended.set()
-            threads.shutdown(wait=False)  # the release ends next, and its connections with it
+            wait(clients, timeout=_GRACE_S)
+            threads.shutdown(wait=False)  # the release ends next, and the requests that are left with it
             raise
         self._ended.set()
         threads.shutdown(wait=True)
