@@ -35,10 +35,10 @@ WORDS = "harbor candle orange silver window engine".split()  # noqa: SIM905 - wo
 OUT = REPOSITORY / "out" / "operations"
 """Where what the dashboards show is left; scripts/dashboard_picture.py draws it."""
 SHOWN_S, STEP_S = 300.0, 5.0
-AGAIN, WORDS_OF_A_PROMPT = 3, 700
-"""Each prompt comes back so often, to either replica; it has two whole chunks and more."""
-PAUSE_MS = 600
-"""A load takes as long as the prompt takes to compute, and a lookup ends before LMCache gives it up."""
+AGAIN, WORDS_OF_A_PROMPT = 3, 400
+"""Each prompt comes back so often, to either replica; it has two to four whole chunks."""
+PAUSE_MS = 500
+"""A load takes as long as the prompt takes to compute. LMCache waits for a lookup, a pause for each chunk, for 3 s."""
 LOOPS = 4
 """Busy loops that share the processor time of each replica."""
 MODES = {"in-process": (), "multiprocess": ("lmcache.mode=multiprocess",)}
