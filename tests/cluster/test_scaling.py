@@ -46,8 +46,11 @@ def text(words: int, seed: int) -> str:
 
 
 def load(client: int) -> Iterator[str]:
-    """Prompts of which no two are alike."""
-    return (text(LOAD_WORDS, client * 1000 + number) for number in itertools.count())
+    """Prompts of which no two are alike, and none begins as a prefix of the tests does.
+
+    A replica stores nothing that its own memory has, also when Redis has evicted it meanwhile.
+    """
+    return (text(LOAD_WORDS, 10_000 + client * 1000 + number) for number in itertools.count())
 
 
 def replicas(release: Installed) -> list[dict[str, Any]]:
