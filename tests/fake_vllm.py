@@ -83,6 +83,7 @@ class LMCacheConnector(Base):
         self.failing: set[int] = set()
         self.metadata = SimpleNamespace(requests=[])
         self.scheduler_adapter = scheduler_adapter(None)
+        self.worker_adapter = SimpleNamespace(_ensure_heartbeat_started=lambda: self.used.append("pings"))
 
     @property
     def prefer_cross_layer_blocks(self) -> bool:

@@ -15,7 +15,7 @@ HOSTS = {
     "mp_server.py": {"lmcache", "prometheus_client", "unwritten"},
     "unwritten.py": {"lmcache"},
     "checked_connector.py": {"lmcache", "torch", "vllm", "unproven"},
-    "checked_mp_connector.py": {"lmcache", "unproven", "vllm"},
+    "checked_mp_connector.py": {"lmcache", "torch", "unproven", "vllm"},
     "shared_mp_connector.py": {"checked_mp_connector", "vllm"},
     "shared_mp_server.py": {"mp_server"},
     "checked_mooncake.py": {"lmcache"},

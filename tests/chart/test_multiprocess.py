@@ -243,12 +243,6 @@ def test_a_server_has_a_thread_for_each_worker_of_a_replica(render: Render) -> N
     assert option(server(manifests)["args"], "--max-workers") == "4"
 
 
-def test_an_engine_without_a_request_for_days_is_not_forgotten(render: Render) -> None:
-    grace = option(server(render(multiprocess()))["args"], "--worker-registration-grace-seconds")
-    assert grace
-    assert int(grace) >= 7 * 24 * 3600
-
-
 def test_requests_are_logged_unless_told_otherwise(render: Render) -> None:
     assert "--log-requests" not in server(render(multiprocess(logRequests=False)))["args"]
 

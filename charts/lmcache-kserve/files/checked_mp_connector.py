@@ -4,6 +4,10 @@ unproven.py says where LMCache is not used. The scheduler of LMCache 0.5.0 to 0.
 ready: it takes its empty dict of pings for started ones (`vllm_multi_process_adapter.py`, `_ensure_heartbeat_started`).
 A server that missed one lookup then counts as dead until the replica restarts. This connector starts the pings.
 
+Every release starts a worker's pings with its first request. By a ping a worker learns that its server was replaced,
+and registers again. So a worker that had no request yet goes on with a server that does not know it: each hit waits for
+half a minute, and is computed after all. This connector starts a worker's pings as soon as it is registered.
+
 vLLM loads it by `kv_connector_module_path`; launcher.py puts it on the module path. It runs in images that others
 build, with LMCache 0.5.0 and later.
 """
@@ -18,6 +22,7 @@ from unproven import Guarded
 
 if TYPE_CHECKING:
     from lmcache.integration.vllm.vllm_multi_process_adapter import LMCacheMPSchedulerAdapter
+    from torch import Tensor
     from vllm.v1.request import Request
 
 
@@ -30,6 +35,12 @@ class CheckedLMCacheMPConnector(Guarded, LMCacheMPConnector):
         """Look up a prompt, and ping the servers from the first lookup on, when vLLM is ready."""
         start_pings(self.scheduler_adapter)
         return super().get_num_new_matched_tokens(request, num_computed_tokens)
+
+    def register_kv_caches(self, kv_caches: dict[str, Tensor]) -> None:
+        """Register with the server, and ping it from now on."""
+        super().register_kv_caches(kv_caches)
+        if not self.refusal:
+            self.worker_adapter._ensure_heartbeat_started()  # noqa: SLF001 - LMCache has no public name for it
 
 
 def start_pings(adapter: LMCacheMPSchedulerAdapter) -> None:

@@ -1,6 +1,7 @@
-"""The connector of mode multiprocess: it starts the pings that some releases of LMCache leave out."""
+"""The connector of mode multiprocess: it starts the pings that LMCache leaves out or starts late."""
 
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,26 @@ def test_a_release_that_starts_its_pings_is_left_alone(scheduler: Any) -> None:
     assert scheduler.get_num_new_matched_tokens(None, 0) == (256, False)
 
     assert vars(adapter)["_heartbeats"] is None
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Any:
+    script = connector_script("checked_mp_connector", monkeypatch)
+    return script.CheckedLMCacheMPConnector(vllm_config(), Role.WORKER)
+
+
+def test_a_worker_pings_its_server_before_the_first_request(worker: Any) -> None:
+    worker.register_kv_caches({"layer": SimpleNamespace(ndim=5, shape=(2, 8, 16, 2, 4))})
+
+    assert worker.used == ["made", "registered", "pings"]
+
+
+def test_a_worker_that_is_refused_pings_nobody(worker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "_judge", lambda _: setattr(worker, "refusal", "not known to be right"))
+
+    worker.register_kv_caches({"layer": SimpleNamespace(ndim=5, shape=(2, 8, 16, 2, 4))})
+
+    assert worker.used == ["made"]
 
 
 def test_a_server_that_does_not_answer_a_store_ends_no_engine(

@@ -141,7 +141,7 @@ def test_an_engine_that_is_not_refused_does_what_lmcache_does(monkeypatch: pytes
     assert engine.worker.get_finished({"a"}) == ({"a"}, None)
     assert engine.worker.prefer_cross_layer_blocks is True
     assert engine.scheduler.request_finished_all_groups(None, ()) == (True, None)
-    assert engine.worker.used == ["made", "registered", "loaded"]
+    assert engine.worker.used == ["made", "registered", "pings", "loaded"]
 
 
 def test_the_scheduler_hears_of_a_refusal_in_any_stage_of_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:

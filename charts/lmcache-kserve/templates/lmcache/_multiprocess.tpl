@@ -89,9 +89,6 @@ kv_connector_extra_config:
       (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
       (printf "--max-workers=%d" (default (include "lmcache-kserve.workers" . | int) $mode.workers | int)) -}}
-{{- /* An engine pings from its first request on. The server forgets an engine that waits longer than this time for its first
-request, an hour by default, and the engine never registers again. */ -}}
-{{- $args = append $args "--worker-registration-grace-seconds=604800" -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- toJson $args -}}
