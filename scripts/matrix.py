@@ -28,11 +28,12 @@ def outcomes() -> dict[tuple[str, str, str], str]:
     proofs = json.loads(PROOFS.read_text(encoding="utf-8"))
     shown = {(one["how"], one["backend"], one["mode"]): "yes" for one in proofs}
     if FAULTS.exists():
-        rows = [row for run in fault_table.read(FAULTS) for row in run["rows"]]
+        rows = [row for run in fault_table.read(FAULTS) for row in fault_table.rows_of(run)]
         survived: dict[tuple[str, str], bool] = {}
         for row in rows:
-            key = (row["backend"], row["mode"])
-            survived[key] = survived.get(key, True) and row["passed"]
+            if row.outcome in {"passed", "failed"}:
+                key = (row.backend, row.mode)
+                survived[key] = survived.get(key, True) and row.outcome == "passed"
         shown |= {("faults", *key): "yes" if passed else "failed" for key, passed in survived.items()}
     return shown
 

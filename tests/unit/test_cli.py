@@ -159,7 +159,7 @@ def test_an_earlier_table_of_faults_that_cannot_be_read_is_named_by_its_option(t
     assert "cannot read --earlier" in output
 
 
-@pytest.mark.parametrize("backend", ["filesystem", "infinistore", "custom", "reddis"])
+@pytest.mark.parametrize("backend", ["infinistore", "custom", "reddis"])
 def test_a_backend_that_cannot_be_broken_is_named_before_anything_starts(backend: str, tmp_path: Path) -> None:
     code, output = invoke("faults", "--backend", "redis", "--backend", backend, "--out", str(tmp_path))
     assert code == 2

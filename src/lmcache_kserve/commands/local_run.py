@@ -19,6 +19,7 @@ from lmcache_kserve.local.process import (
     temporary_folder,
     temporary_folders,
 )
+from lmcache_kserve.local.small_folder import unmount_below
 from lmcache_kserve.local.target import LocalTarget
 
 
@@ -76,4 +77,5 @@ def clean_up_after_others(console: Console) -> None:
     folders = [(folder.name, folder) for folder in runs_folder().glob("*")]
     for mark, folder in [*folders, *temporary_folders()]:
         if not is_running(mark):
+            unmount_below(folder)
             shutil.rmtree(folder, ignore_errors=True)

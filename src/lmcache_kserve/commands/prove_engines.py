@@ -16,11 +16,12 @@ from rich.console import Console
 
 from lmcache_kserve.commands import conclusion, demo
 from lmcache_kserve.commands.common import DEFAULTS, Settings, finish
+from lmcache_kserve.commands.origin import made_from
 from lmcache_kserve.commands.preparation import prepared
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.engine import catalog
 from lmcache_kserve.engine.catalog import Pair
-from lmcache_kserve.engine.find import ENGINE_VARIABLE, digest_of, ensure_engine, parts_of
+from lmcache_kserve.engine.find import ENGINE_VARIABLE, ensure_engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.report import engine_table
@@ -118,12 +119,12 @@ class _Prover:
         record = _Draft(pair, mode, shlex.join(options.command), datetime.now(UTC))
         try:
             with prepared(pair.name, self.console, values_files=(), settings=options.settings) as renderer:
-                made_from = f"{renderer.digest()}-{digest_of(parts_of(pair))}"
+                source = made_from(renderer, pair)
                 chart = renderer.versions()["chart"]
         except HarnessError as error:
             refused = record.ended("refused", reason=" ".join(str(error).split()))
             return held if held and replace(refused, started=held.started) == held else refused
-        if not self.again and held and held.made_from == made_from:
+        if not self.again and held and held.made_from == source:
             self._say("its record is current")
             return held
         with Stages(self.console) as stages:
@@ -135,7 +136,7 @@ class _Prover:
             demo.run(options, console=self.console)
         except HarnessError as error:
             problem = error
-        seen = {"duration_s": round(time.monotonic() - began, 1), "made_from": made_from, "chart": chart}
+        seen = {"duration_s": round(time.monotonic() - began, 1), "made_from": source, "chart": chart}
         if problem:
             return record.ended("failed", reason=_first_line(problem), **seen)
         report = json.loads((out / "report.json").read_text(encoding="utf-8"))

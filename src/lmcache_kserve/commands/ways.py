@@ -78,8 +78,12 @@ def with_clients(backends: Sequence[str], modes: Sequence[str]) -> Iterator[Way]
         HarnessError: as for `chosen`.
     """
     for backend, mode in chosen(backends, modes):
-        clients = _CLIENTS.get(backend, ("",)) if mode == "in-process" else ("",)
-        yield from (Way(backend, mode, client) for client in clients)
+        yield from (Way(backend, mode, client) for client in clients_of(backend, mode))
+
+
+def clients_of(backend: str, mode: str) -> tuple[str, ...]:
+    """The values of `client` that a backend has in a mode; an empty one where LMCache has one client."""
+    return _CLIENTS.get(backend, ("",)) if mode == "in-process" else ("",)
 
 
 def _possible(backend: str, mode: str) -> bool:

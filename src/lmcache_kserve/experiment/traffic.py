@@ -78,26 +78,29 @@ class Traffic:
     def _run(self, probe: Probe, known: Sequence[Known]) -> None:
         turn = 0
         while not self._stop.is_set():
-            answer = self._ask(probe, known[turn % len(known)])
+            asked = known[turn % len(known)]
+            answer = ask(probe, asked, phase=self.phase, max_tokens=self._max_tokens, journal=self._journal)
             with self._lock:
                 self._answers.append(answer)
             turn += 1
             self._stop.wait(self._interval)
 
-    def _ask(self, probe: Probe, known: Known) -> Answer:
-        request_id, phase, at, begin = probe.next_id(), self.phase, self._journal.now(), time.perf_counter()
-        error: str | None = None
-        correct: bool | None = None
-        try:
-            correct = probe.send(known.prompt, max_tokens=self._max_tokens, request_id=request_id).text == known.text
-        except RequestError as raised:
-            error = str(raised)
-        return Answer(
-            replica=probe.name,
-            request_id=request_id,
-            at=at,
-            phase=phase,
-            error=error,
-            correct=correct,
-            total_s=time.perf_counter() - begin,
-        )
+
+def ask(probe: Probe, known: Known, *, phase: str, max_tokens: int, journal: Journal) -> Answer:
+    """Ask a replica once, and compare its answer with the known one; nothing is retried."""
+    request_id, at, begin = probe.next_id(), journal.now(), time.perf_counter()
+    error: str | None = None
+    correct: bool | None = None
+    try:
+        correct = probe.send(known.prompt, max_tokens=max_tokens, request_id=request_id).text == known.text
+    except RequestError as raised:
+        error = str(raised)
+    return Answer(
+        replica=probe.name,
+        request_id=request_id,
+        at=at,
+        phase=phase,
+        error=error,
+        correct=correct,
+        total_s=time.perf_counter() - begin,
+    )

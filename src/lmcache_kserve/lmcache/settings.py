@@ -20,6 +20,8 @@ from lmcache_kserve.lmcache.count import resp
 DEFAULT_CHUNK_SIZE = 256
 CONNECTOR_OPTION = "--kv-transfer-config"
 ADAPTER_OPTION = "--l2-adapter"
+_OWN_CLIENTS = {"redis": "redis-py", "rediss": "redis-py", "valkey": "glide"}
+"""LMCache's clients, by the scheme of the URL that selects one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,24 @@ class LMCacheSettings:
             case "resp":
                 return f"redis://{url.netloc}/0"
         return self.remote_url or ""
+
+    @property
+    def client(self) -> str:
+        """What reaches the backend: the chart's client `direct`, or by its name one of LMCache's own.
+
+        LMCache's own is named by the URL's scheme, by the connector, or in mode multiprocess by the adapter's type.
+        """
+        if "direct_redis_url" in self.extra_config or any(
+            str(self.extra_config.get(key, "")).startswith("direct") for key in ("type", "module_path")
+        ):
+            return "direct"
+        scheme = urlsplit(self.remote_url or "").scheme
+        return _OWN_CLIENTS.get(scheme, scheme) or ("fs" if self.shared_folder else "")
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether the client sees that a chunk is not what was stored: LMCache's own clients do not."""
+        return self.client == "direct"
 
     @property
     def entries_per_chunk(self) -> int:

@@ -21,6 +21,7 @@ from direct_client import (
     stored,
 )
 
+from lmcache_kserve.local.corruption import KINDS, Corruptor, Keys
 from lmcache_kserve.waiting import wait_for
 
 
@@ -223,3 +224,18 @@ def test_a_chunk_of_fewer_tokens_comes_back_as_long_as_it_was(connect: Callable[
     found = asyncio.run(connector.get(KEYS[0]))
     assert found.data == short.data
     assert found.description == short.description
+
+
+def test_of_a_thousand_changed_chunks_none_is_used(connect: Callable[..., Any], server: Server) -> None:
+    connector, rounds = connect(), -(-1000 // len(KEYS))
+    counts = dict.fromkeys(KINDS, 0)
+    used = []
+    for seed in range(rounds):
+        stored(connector)
+        corruptor = Corruptor(Keys(server.client), seed=seed)
+        assert corruptor.corrupt() == len(KEYS)
+        used += [chunk for chunk in loaded(connector) if chunk is not None]
+        counts = {kind: counts[kind] + count for kind, count in corruptor.counts.items()}
+    assert used == []
+    assert sum(counts.values()) >= 1000
+    assert min(counts.values()) > 100

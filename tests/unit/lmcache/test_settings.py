@@ -134,3 +134,33 @@ def test_unreadable_settings_are_refused(
 ) -> None:
     with pytest.raises(HarnessError, match=message):
         read_settings(arguments, environment, config_file=config_file)
+
+
+@pytest.mark.parametrize(
+    ("file", "client"),
+    [
+        ("remote_url: redis://a:1\n", "redis-py"),
+        ("remote_url: valkey://a:1\n", "glide"),
+        ("remote_url: lm://a:1\n", "lm"),
+        ("remote_storage_plugins: [fs]\nextra_config: {remote_storage_plugin.fs.base_path: /a}\n", "fs"),
+        ("extra_config: {direct_redis_url: 'redis://a:1/2'}\n", "direct"),
+        ("", ""),
+    ],
+)
+def test_the_client_follows_from_the_configuration_and_only_the_charts_has_checksums(file: str, client: str) -> None:
+    settings = read_settings([], {}, config_file=file)
+    assert settings.client == client
+    assert settings.has_checksums == (client == "direct")
+
+
+@pytest.mark.parametrize(
+    ("adapter", "client"),
+    [
+        ('{"type":"resp","host":"a","port":1}', "resp"),
+        ('{"type":"fs","base_path":"/a"}', "fs"),
+        ('{"type":"plugin","module_path":"direct_l2","class_name":"Adapter"}', "direct"),
+        ('{"type":"direct"}', "direct"),
+    ],
+)
+def test_the_client_of_a_server_is_its_adapter(adapter: str, client: str) -> None:
+    assert read_server_settings([], ["--l2-adapter", adapter], {}).client == client

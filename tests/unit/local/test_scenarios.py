@@ -4,7 +4,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lmcache_kserve.local.scenarios import CUT, KILLED, RESTARTED, SLOW, scenarios
+from lmcache_kserve.local.scenarios import (
+    CORRUPTED,
+    CUT,
+    DOWN,
+    FULL,
+    KILLED,
+    RESTARTED,
+    SERVER_KILLED,
+    SLOW,
+    faults_of,
+    impossible,
+    scenarios,
+)
 
 
 @dataclass
@@ -49,3 +61,24 @@ def test_a_fault_happens_on_every_link_or_to_the_backend_and_ends(
     scenario.end()
     assert seen.calls == ended
     assert scenario.breaks is breaks
+
+
+def test_a_mode_with_a_server_has_one_fault_more_and_what_may_last_comes_last() -> None:
+    of_both = {DOWN, SLOW, CUT, FULL, RESTARTED, KILLED, CORRUPTED}
+    assert set(faults_of("in-process")) == of_both
+    assert set(faults_of("multiprocess")) == of_both | {SERVER_KILLED}
+    assert {faults_of(mode)[-2:] for mode in ("in-process", "multiprocess")} == {(KILLED, CORRUPTED)}
+    assert faults_of("in-process")[0] == DOWN
+
+
+@pytest.mark.parametrize(
+    ("backend", "possible"),
+    [
+        ("redis", set(faults_of("multiprocess"))),
+        ("filesystem", {FULL, CORRUPTED, SERVER_KILLED}),
+        ("mooncake", {*faults_of("multiprocess")} - {CORRUPTED}),
+        ("lmcache-server", {*faults_of("multiprocess")} - {CORRUPTED}),
+    ],
+)
+def test_what_cannot_be_tried_says_why(backend: str, possible: set[str]) -> None:
+    assert {fault for fault in faults_of("multiprocess") if impossible(backend, fault) is None} == possible

@@ -6,6 +6,7 @@ Source of the names: LMCache 0.5.6, `fs_connector.py`, which renames a file into
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 _CHUNK_FILES = "*.data"
@@ -19,8 +20,13 @@ def count(folder: Path) -> tuple[int, int]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    sizes = [file.stat().st_size for file in folder.glob(_CHUNK_FILES)]
+    sizes = [file.stat().st_size for file in chunks(folder)]
     return len(sizes), sum(sizes)
+
+
+def chunks(folder: Path) -> Iterator[Path]:
+    """The files of the whole chunks in a folder."""
+    return folder.glob(_CHUNK_FILES)
 
 
 def main() -> int:

@@ -39,16 +39,20 @@ def count(url: str, credentials: Mapping[str, str]) -> tuple[int, int]:
     Raises:
         redis.RedisError: the server cannot be reached or refuses the credentials.
     """
+    with connected(url, credentials) as client:
+        return int(client.dbsize()), int(client.info("memory")["used_memory_dataset"])
+
+
+def connected(url: str, credentials: Mapping[str, str]) -> "redis.Redis":
+    """A client of a Redis or Valkey server, with the arguments of `count`."""
     address = urlsplit(url)
-    client = redis.Redis.from_url(
+    return redis.Redis.from_url(
         f"{address.scheme}://{address.netloc}{address.path}",
         username=credentials.get("username"),
         password=credentials.get("password"),
         socket_timeout=_TIMEOUT_S,
         socket_connect_timeout=_TIMEOUT_S,
     )
-    with client:
-        return int(client.dbsize()), int(client.info("memory")["used_memory_dataset"])
 
 
 def main() -> int:
