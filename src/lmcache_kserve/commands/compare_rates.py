@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,10 +12,11 @@ from rich.console import Console
 from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder
+from lmcache_kserve.commands.origin import Origin, origin_of
 from lmcache_kserve.commands.preparation import prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.commands.ways import MODES, Way, with_clients
-from lmcache_kserve.engine.find import ensure_engine
+from lmcache_kserve.engine.find import Engine, ensure_engine
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.rate import CHUNK_STEP_BYTES, Cell, Plan
 from lmcache_kserve.local.rates import bare_cells, benchmark_cells, client_cells, fill
@@ -104,7 +105,8 @@ def _fill_table(options: Options, renderers: Mapping[Way, Renderer], plan: Plan,
                 chart_versions=versions_of(renderer, options.engine),
             ) as target:
                 try:
-                    arms.append(_arm(target, way, plan))
+                    arm = _arm(target, way, plan)
+                    arms.append(replace(arm, origin=_origin(options, renderer, engine).without(target.secrets).written))
                 finally:
                     keep_logs([target], options.out)
                 versions |= target.versions
@@ -116,6 +118,12 @@ def _fill_table(options: Options, renderers: Mapping[Way, Renderer], plan: Plan,
         if arm.problem:
             console.print(f"failed: {arm.backend}, {arm.mode}, {arm.client}: {arm.problem}", markup=False)
     return not any(arm.problem for arm in arms)
+
+
+def _origin(options: Options, renderer: Renderer, engine: Engine) -> Origin:
+    return origin_of(
+        renderer, engine=options.engine, values=options.values_files, settings=renderer.settings, found=engine
+    )
 
 
 def _arm(target: LocalTarget, way: Way, plan: Plan) -> Arm:

@@ -27,9 +27,10 @@ from lmcache_kserve.commands.common import (
     parse_secrets,
 )
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
+from lmcache_kserve.commands.origin import Origin, origin_of
 from lmcache_kserve.commands.preparation import EngineName, prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
-from lmcache_kserve.engine.find import ensure_engine, make_test_model
+from lmcache_kserve.engine.find import Engine, ensure_engine, make_test_model
 from lmcache_kserve.experiment.measurement import Measurement
 from lmcache_kserve.experiment.run import run_experiment
 from lmcache_kserve.local.target import LocalTarget
@@ -133,7 +134,8 @@ def run(options: Options, *, console: Console) -> bool:
         clean_up_after_others(console)
         folder = stack.enter_context(run_folder())
         with Stages(console) as stages:
-            targets = [stack.enter_context(target) for target in _targets(options, renderer, folder, stages)]
+            engine = ensure_engine(stages.update, options.engine)
+            targets = [stack.enter_context(target) for target in _targets(options, renderer, engine, folder, stages)]
             if options.out:
                 stack.callback(keep_logs, targets, options.out)
             start(targets, stages)
@@ -149,15 +151,21 @@ def run(options: Options, *, console: Console) -> bool:
             command=redact_command(options.command, targets[0].secrets),
             values_digest=renderer.values_digest(),
             console=console,
+            origin=None if options.chart else _origin(options, renderer, engine).without(targets[0].secrets),
         )
         if options.keep:
             _wait_for_interrupt(targets[0], console)
     return passed
 
 
-def _targets(options: Options, renderer: Renderer, folder: Path, stages: Stages) -> list[LocalTarget]:
+def _origin(options: Options, renderer: Renderer, engine: Engine) -> Origin:
+    return origin_of(
+        renderer, engine=options.engine, values=options.values_files, settings=options.settings, found=engine
+    )
+
+
+def _targets(options: Options, renderer: Renderer, engine: Engine, folder: Path, stages: Stages) -> list[LocalTarget]:
     """The release under test and, where it is wanted, plain vLLM; nothing runs yet."""
-    engine = ensure_engine(stages.update, options.engine)
     model = f"model.id={options.model or make_test_model(engine, stages.update)}"
     releases = {"release": renderer.release(model)}
     if options.baseline:

@@ -2,9 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -202,7 +202,7 @@ class _Table:
                 command=shlex.join(redact_command(options.command, secrets)),
                 started=started,
                 versions=target.versions if target else versions,
-                origin=asdict(_without_secrets(origin, secrets)),
+                origin=origin.without(secrets).written,
             )
             self.runs = [*before, run]
             self._write()
@@ -270,8 +270,3 @@ class _Table:
         content: dict[str, Any] = fault_table.document(self.runs)
         (self.options.out / "faults.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (self.options.out / "faults.md").write_text(fault_table.markdown(content), encoding="utf-8")
-
-
-def _without_secrets(origin: Origin, secrets: Sequence[str]) -> Origin:
-    words = redact_command([word for one in origin.settings for word in ("--set", one)], secrets)
-    return replace(origin, settings=words[1::2])

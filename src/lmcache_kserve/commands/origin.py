@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lmcache_kserve.engine import catalog
 from lmcache_kserve.engine.catalog import Pair
 from lmcache_kserve.engine.find import DEFAULT_ENGINE, ENGINE_VARIABLE, Engine, digest_of, parts_of
 from lmcache_kserve.errors import HarnessError
+from lmcache_kserve.secrets import redact_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,16 @@ class Origin:
     values: tuple[str, ...]
     settings: tuple[str, ...]
     made_from: str | None
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The origin as JSON values."""
+        return {**asdict(self), "values": list(self.values), "settings": list(self.settings)}
+
+    def without(self, secrets: Sequence[str]) -> "Origin":
+        """The origin without the secrets in its settings."""
+        words = redact_command([word for one in self.settings for word in ("--set", one)], secrets)
+        return replace(self, settings=words[1::2])
 
     @classmethod
     def read(cls, content: Mapping[str, Any] | None) -> "Origin | None":

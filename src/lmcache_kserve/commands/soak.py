@@ -17,6 +17,7 @@ from lmcache_kserve.chart.render import NAMESPACE, Renderer
 from lmcache_kserve.commands import conclusion
 from lmcache_kserve.commands.common import Settings, ValuesFiles, command_words, finish
 from lmcache_kserve.commands.local_run import clean_up_after_others, keep_logs, run_folder, start
+from lmcache_kserve.commands.origin import Origin, origin_of
 from lmcache_kserve.commands.preparation import EngineName, prepared, versions_of
 from lmcache_kserve.commands.progress import Stages
 from lmcache_kserve.commands.sizes import SIZES, small
@@ -127,8 +128,11 @@ def run(options: Options, *, console: Console) -> bool:
             start([release], stages)
             seen = machine.soak(release, pool)
         command = redact_command(options.command, release.secrets)
+        origin = origin_of(
+            renderer, engine=options.engine, values=options.values_files, settings=options.settings, found=engine
+        ).without(release.secrets)
     verdict = judge_soak(seen)
-    _write(seen, verdict, options.out, command=shlex.join(command))
+    _write(seen, verdict, options.out, command=shlex.join(command), origin=None if options.chart else origin)
     _conclude(verdict, options, console)
     return verdict.passed
 
@@ -201,8 +205,8 @@ def backend_faults(target: LocalTarget) -> dict[Kind, Fault]:
     }
 
 
-def _write(seen: Soak, verdict: SoakVerdict, out: Path, *, command: str) -> None:
-    content = soak_table.document(seen, verdict, command=command)
+def _write(seen: Soak, verdict: SoakVerdict, out: Path, *, command: str, origin: Origin | None) -> None:
+    content = soak_table.document(seen, verdict, command=command, origin=origin.written if origin else None)
     (out / "soak.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (out / "soak.md").write_text(soak_table.markdown(content), encoding="utf-8")
 

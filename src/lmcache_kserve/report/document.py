@@ -1,7 +1,7 @@
 """The report, and its JSON document: stable, versioned, validated against `report.schema.json` before it is written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -38,6 +38,7 @@ class Report:
         load: how fast hits were loaded; None where no log tells it.
         command: the command line that made the report.
         chart_values_digest: identifies the chart's values (`sha256:...`); None where they are not known.
+        origin: what the release was made from (`commands.origin.Origin`); None where that is not known.
     """
 
     evidence: Evidence
@@ -46,6 +47,7 @@ class Report:
     load: LoadSummary | None
     command: str
     chart_values_digest: str | None
+    origin: Mapping[str, Any] | None = None
 
     @property
     def passed(self) -> bool:
@@ -90,6 +92,7 @@ def make(
     *,
     command: str,
     chart_values_digest: str | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Report:
     """Put a report together."""
     enough = len(evidence.pairs) >= MINIMUM_SAMPLES
@@ -100,6 +103,7 @@ def make(
         load=loads(evidence.pairs),
         command=command,
         chart_values_digest=chart_values_digest,
+        origin=origin,
     )
 
 
@@ -112,6 +116,7 @@ def document(report: Report) -> dict[str, Any]:
         "passed": report.passed,
         "command": report.command,
         "chart_values_digest": report.chart_values_digest,
+        "origin": report.origin,
         "started": evidence.started.isoformat(),
         "finished": evidence.finished.isoformat(),
         "duration_s": _round((evidence.finished - evidence.started).total_seconds()),

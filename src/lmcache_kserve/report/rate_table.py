@@ -23,6 +23,7 @@ class Arm:
         client: the value of `client` below the backend's values; empty where LMCache has one client.
         cells: what was measured, the bare machine and the server's benchmark in the same minutes.
         problem: why the client could not be measured; None where it was.
+        origin: what the release was made from (`commands.origin.Origin`); None where that is not known.
     """
 
     backend: str
@@ -30,6 +31,7 @@ class Arm:
     client: str
     cells: Sequence[Cell]
     problem: str | None = None
+    origin: Mapping[str, Any] | None = None
 
     def rate(self, how: str, operation: str, chunk_bytes: int, in_flight: int) -> Cell | None:
         """The cell that was measured so, or None."""
@@ -52,6 +54,7 @@ def document(arms: Sequence[Arm], *, command: str, versions: Mapping[str, str]) 
                 "mode": arm.mode,
                 "client": arm.client,
                 "problem": arm.problem,
+                "origin": arm.origin,
                 "cells": [asdict(cell) | {"gigabytes_per_s": cell.gigabytes_per_s} for cell in arm.cells],
             }
             for arm in arms

@@ -16,18 +16,22 @@ SCHEMA = "lmcache-kserve/soak/v1"
 _DIGITS = 3
 
 
-def document(soak: Soak, verdict: SoakVerdict, *, command: str) -> dict[str, Any]:
+def document(
+    soak: Soak, verdict: SoakVerdict, *, command: str, origin: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The result as JSON values; moments are seconds since the traffic began.
 
     Args:
         soak: what was seen.
         verdict: what was made of it.
         command: the command line, without secrets.
+        origin: what the release was made from (`commands.origin.Origin`); None where that is not known.
     """
     return {
         "schema": SCHEMA,
         "passed": verdict.passed,
         "command": command,
+        "origin": origin,
         "versions": dict(soak.versions),
         "mode": soak.mode,
         "backend": soak.backend_type,
