@@ -17,7 +17,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Written from reports as a whole. The chart's README, from values.yaml, holds settings alone.
-GENERATED = {REPOSITORY / "docs" / f"{name}.md" for name in ("faults", "rates", "soak")}
+GENERATED = {REPOSITORY / "docs" / f"{name}.md" for name in ("faults", "promises", "rates", "soak")}
 PAGES = sorted(
     {page for pattern in ("*.md", "docs/*.md", "images/*/README.md") for page in REPOSITORY.glob(pattern)} - GENERATED
 )

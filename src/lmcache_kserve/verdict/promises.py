@@ -1,7 +1,7 @@
-"""The numbers that a release is promised to keep when something breaks; times in seconds, on this machine.
+"""The numbers that a release is promised to keep; times in seconds.
 
-`lmcache-kserve faults` fails where one is missed. `scripts/promises.py` writes them, with the last value of each, into
-docs/promises.md.
+The command that measures a promise fails where it is missed. `scripts/promises.py` writes them, with the last value of
+each, into docs/promises.md.
 """
 
 from collections.abc import Mapping
@@ -29,6 +29,9 @@ SERVER_HITS_BACK_S = 15.0
 
 CORRUPTED_CHUNKS = 1000
 """Chunks that are changed in the backend and then asked for, of each client with a checksum."""
+
+TTFT_RATIO = 1.3
+"""Least median of cold / warm TTFT."""
 
 SCALE_OUT_RATIO = 1.5
 """The 90th percentile of TTFT of a new replica, in times that of an old one."""

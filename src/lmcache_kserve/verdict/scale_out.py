@@ -4,11 +4,9 @@ from lmcache_kserve.evidence import Evidence, ScaleOut
 from lmcache_kserve.verdict import diagnosis, needs
 from lmcache_kserve.verdict.check import Check, Judgement
 from lmcache_kserve.verdict.hits import HIT_SHARE, warm_faults
+from lmcache_kserve.verdict.promises import SCALE_OUT_RATIO as _MOST
 from lmcache_kserve.verdict.statistics import scaled_out
 from lmcache_kserve.verdict.wording import judged, unread
-
-_MOST = 1.5
-"""Most that the 90th percentile of the new replica may be, in times that of the old one."""
 
 
 def _judge(evidence: Evidence) -> Judgement:

@@ -3,13 +3,11 @@
 from lmcache_kserve.evidence import Evidence
 from lmcache_kserve.verdict import diagnosis, statistics
 from lmcache_kserve.verdict.check import Check, Judgement
+from lmcache_kserve.verdict.promises import TTFT_RATIO as _MEDIAN_RATIO
 from lmcache_kserve.verdict.wording import unread
 
 _PAIRS = 12
 """Least number of measured pairs, unless the user asked for fewer."""
-
-_MEDIAN_RATIO = 1.3
-"""Least median of cold / warm TTFT."""
 
 _LOWER_BOUND = 1
 """The 5 % bound of that median has to be above this number."""
