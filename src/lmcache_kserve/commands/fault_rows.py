@@ -21,6 +21,7 @@ from lmcache_kserve.experiment.corruption import Loads, load_corrupted
 from lmcache_kserve.experiment.faults import Fault, disturb
 from lmcache_kserve.experiment.journal import Journal
 from lmcache_kserve.experiment.measurement import Measurement
+from lmcache_kserve.lmcache.count import folder
 from lmcache_kserve.local.corruption import Corruptor, stored_in
 from lmcache_kserve.local.scenarios import (
     CORRUPTED,
@@ -35,7 +36,7 @@ from lmcache_kserve.local.scenarios import (
 from lmcache_kserve.local.small_folder import is_full
 from lmcache_kserve.local.target import LocalTarget
 from lmcache_kserve.report.fault_table import FaultRow, unjudged
-from lmcache_kserve.waiting import wait_for
+from lmcache_kserve.waiting import Clock, wait_for
 
 _FILLING_PROMPTS = 8
 """Twice as much as fits, with 3,000 tokens each of the test model."""
@@ -79,7 +80,15 @@ def with_the_missing(rows: Iterator[FaultRow], faults: Sequence[str], *, empty: 
 class Breaker:
     """The rows of one release."""
 
-    def __init__(self, target: LocalTarget, measurement: Measurement, stages: Stages, *, chunks: int) -> None:
+    def __init__(
+        self,
+        target: LocalTarget,
+        measurement: Measurement,
+        stages: Stages,
+        *,
+        chunks: int,
+        clock: Clock | None = None,
+    ) -> None:
         """Prepare the faults; `chunks` says how many are changed, where the client has a checksum."""
         if target.backend is None:
             raise HarnessError(f"remoteBackend.type={target.backend_type} has nothing that could fail")
@@ -88,6 +97,7 @@ class Breaker:
         self._measurement = measurement
         self._stages = stages
         self._chunks = chunks if target.settings.has_checksums else min(chunks, _UNJUDGED_CHUNKS)
+        self._clock = clock
         self._loads: Loads | None = None
 
     @property
@@ -103,7 +113,8 @@ class Breaker:
         self._stages.update(stage, 0, len(faults), f"replicas start{' without the backend' if down else ''}")
         self._target.start(backend=not down)
         journal = Journal(progress=self._stages.update)
-        with Bench(self._target, None, measurement=self._measurement, journal=journal).opened() as bench:
+        opened = Bench(self._target, None, measurement=self._measurement, journal=journal, clock=self._clock).opened()
+        with opened as bench:
             bench.calibrate()
             for number, name in enumerate(faults, start=1):
                 one = self._row(bench, name)
@@ -116,6 +127,7 @@ class Breaker:
         scenario = self._scenario(bench, name)
         reconnects = self._backend.client_reconnects or not scenario.breaks or name == SERVER_KILLED
         self._loads = None
+        self._make_room()
         with _peak(lambda: self._backend.resident_bytes) as peak:
             fault = Fault(name=name, client_reconnects=reconnects, begin=scenario.begin, end=scenario.end)
             outage = disturb(bench, fault, stage=name)
@@ -170,9 +182,16 @@ class Breaker:
         corruptor = Corruptor(stored_in(self._backend), seed=bench.seed)
 
         def told(done: int) -> None:
+            self._make_room()
             self._stages.update(CORRUPTED, min(done, self._chunks), self._chunks, f"chunks: {corruptor.counts}")
 
         self._loads = load_corrupted(bench, corruptor.corrupt, chunks=self._chunks, told=told)
+
+    def _make_room(self) -> None:
+        """Empty a shared folder: nothing in it is evicted, and it is small."""
+        if self._backend.type == "filesystem":
+            for file in folder.chunks(Path(self._target.settings.shared_folder or "")):
+                file.unlink(missing_ok=True)
 
     def _restart_replicas(self, bench: Bench) -> None:
         """Restart every replica: the client of this backend never reconnects."""
