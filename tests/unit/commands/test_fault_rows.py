@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ from rich.console import Console
 from lmcache_kserve.commands import fault_rows
 from lmcache_kserve.commands.fault_rows import Breaker
 from lmcache_kserve.commands.progress import Stages
+from lmcache_kserve.evidence import Answer
+from lmcache_kserve.experiment.corruption import Loads
 from lmcache_kserve.local.corruption import Files
 from lmcache_kserve.local.scenarios import CORRUPTED, DOWN, FULL, KILLED, SERVER_KILLED, SLOW, faults_of
 from lmcache_kserve.report.fault_table import FaultRow
@@ -88,7 +91,6 @@ def test_a_release_that_survives_passes_every_row(mode: str, client: str, chunks
     assert {row.client for row in rows.values()} == {client}
     assert rows[CORRUPTED].corrupted == 22
     assert len(stored.written) >= 22
-    assert rows[CORRUPTED].requests > rows[SLOW].requests
     assert {row.memory_peak_bytes for row in rows.values()} <= {0, 7}
     assert target.started_with_backend is False
 
@@ -108,6 +110,23 @@ def test_a_wrong_answer_fails_a_client_with_a_checksum_and_is_told_of_one_withou
         chunks(target)
         row = broken(target, CORRUPTED)[CORRUPTED]
         assert (row.outcome, row.wrong, row.failed) == (outcome, row.requests, 0)
+
+
+def test_one_wrong_answer_among_the_changed_chunks_fails_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = Answer(
+        replica="predictor-1",
+        request_id="lmk-1",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        phase="during",
+        error=None,
+        correct=False,
+        total_s=16.0,
+    )
+    monkeypatch.setattr(fault_rows, "stored_in", lambda _: None)
+    monkeypatch.setattr(fault_rows, "load_corrupted", lambda *_, **__: Loads(chunks=5, answers=(wrong,)))
+    row = broken(Local(client="direct"), CORRUPTED)[CORRUPTED]
+    assert (row.corrupted, row.wrong) == (5, 1)
+    assert row.faults == ("1 answers were wrong", "a request took longer than 15 s")
 
 
 def test_a_client_without_a_checksum_is_not_asked_for_as_many(chunks: Callable[[Local], Chunks]) -> None:

@@ -15,10 +15,11 @@ from lmcache_kserve.cli import app
 from lmcache_kserve.commands import faults
 from lmcache_kserve.commands.fault_rows import clean, with_the_missing, without_impossible
 from lmcache_kserve.commands.preparation import prepared
-from lmcache_kserve.commands.ways import with_clients
+from lmcache_kserve.commands.ways import BACKENDS, with_clients
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.local.scenarios import CORRUPTED, FULL, faults_of
 from lmcache_kserve.report.fault_table import FaultRow
+from lmcache_kserve.verdict.promises import HITS_BACK_S
 
 FAULTS = faults_of("in-process")
 EMPTY = FaultRow(backend="redis", mode="in-process", client="direct", fault="")
@@ -44,6 +45,10 @@ def test_what_no_machine_or_this_one_cannot_do_is_set_apart() -> None:
     reasons, possible = without_impossible(FAULTS, "filesystem", "not root")
     assert (reasons[FULL], possible) == ("not root", [CORRUPTED])
     assert without_impossible(FAULTS, "redis", None) == ({}, list(FAULTS))
+
+
+def test_a_time_for_hits_is_promised_for_every_backend_that_runs_here() -> None:
+    assert set(BACKENDS) == set(HITS_BACK_S)
 
 
 @dataclass
