@@ -88,7 +88,7 @@ def _modes(file: Path) -> tuple[str, ...]:
     lmcache = values.get("lmcache", {})
     own = lmcache.get("mode", "in-process")
     kind = values.get("remoteBackend", {}).get("type", "redis")
-    one_mode = lmcache.get("enabled") is False or "localDisk" in lmcache or kind not in MULTIPROCESS | {"none"}
+    one_mode = lmcache.get("enabled") is False or kind not in MULTIPROCESS | {"none"}
     if one_mode or scenario_name(file) in IN_PROCESS_ONLY:
         return (own,)
     return ("in-process", "multiprocess")

@@ -94,6 +94,7 @@ def multiprocess(
     return problem(*paths, lmcache={"mode": "multiprocess", "multiprocess": mode, **(lmcache or {})}, **(values or {}))
 
 
+DISK: dict[str, Any] = {"enabled": True, "sizeGB": 1}
 CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"image": CPU_IMAGE}}
 
 MULTIPROCESS = {
@@ -121,8 +122,28 @@ MULTIPROCESS = {
         daemonset={"podLabels": {"serving.kserve.io/inferenceservice": "llm"}},
     ),
     "the other mode's configuration": multiprocess("lmcache.config", ".extraArgs", lmcache={"config": {"a": 1}}),
-    "the other mode's disk tier": multiprocess(
-        "lmcache.localDisk.enabled", "lmcache.mode", lmcache={"localDisk": {"enabled": True, "sizeGB": 1}}
+    "a server's disk without a size": multiprocess(
+        "lmcache.localDisk.sizeGB", lmcache={"localDisk": {"enabled": True, "sizeGB": None}}
+    ),
+    "a disk in the place of the server's own files": multiprocess(
+        "lmcache.localDisk.path", lmcache={"localDisk": {**DISK, "path": "/etc/lmcache-kserve/"}}
+    ),
+    "a disk that the server's limit does not hold": multiprocess(
+        ".resources.limits.ephemeral-storage",
+        "lmcache.localDisk.sizeGB",
+        lmcache={"localDisk": DISK},
+        resources={"limits": {"ephemeral-storage": "900Mi"}},
+    ),
+    "one claim for the servers of all nodes": multiprocess(
+        "lmcache.localDisk.volume.type",
+        "daemonset",
+        lmcache={"localDisk": {**DISK, "volume": {"type": "existingClaim", "existingClaim": "a"}}},
+        placement="daemonset",
+        transferMode="engine_driven",
+    ),
+    "one claim for the servers of two replicas": multiprocess(
+        "lmcache.localDisk.volume.existingClaim",
+        lmcache={"localDisk": {**DISK, "volume": {"type": "existingClaim", "existingClaim": "a"}}},
     ),
     "the other mode's tags": multiprocess("lmcache.adaptersByTag", lmcache={"adaptersByTag": True}),
     "the other mode's compression": multiprocess("lmcache.serde", lmcache={"serde": "cachegen"}),

@@ -22,6 +22,8 @@ CONNECTOR_OPTION = "--kv-transfer-config"
 ADAPTER_OPTION = "--l2-adapter"
 _OWN_CLIENTS = {"redis": "redis-py", "rediss": "redis-py", "valkey": "glide"}
 """LMCache's clients, by the scheme of the URL that selects one."""
+DISK_MODULE = "bounded_disk"
+"""Module of the chart's adapter for a disk tier, which stands beside that of the remote backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def read_server_settings(
         HarnessError: the connector's or an adapter's JSON cannot be read.
     """
     adapters = [_json(value, ADAPTER_OPTION, "type") for value in options(server_arguments, ADAPTER_OPTION)]
-    adapter = adapters[0] if adapters else {}
+    remote = [adapter for adapter in adapters if adapter.get("module_path") != DISK_MODULE]
+    adapter = remote[0] if remote else {}
     return LMCacheSettings(
         connector=_connector(arguments),
         chunk_size=_tokens(option(server_arguments, "--chunk-size") or DEFAULT_CHUNK_SIZE),

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from lmcache_kserve.errors import HarnessError
@@ -106,6 +108,14 @@ def test_the_servers_other_adapters_are_read_as_the_connectors_of_their_kind() -
     assert read_server_settings([], [*SERVER, '{"type":"fs","base_path":"/a"}'], {}).shared_folder == "/a"
     bucket = '{"type":"s3","s3_endpoint":"s3://kv.s3.example","s3_region":"eu-central-1","disable_tls":false}'
     assert read_server_settings([], [*SERVER, bucket], {}).bucket == ("https://kv.s3.example", "eu-central-1")
+
+
+def test_a_disk_tier_of_the_server_is_no_remote_backend() -> None:
+    disk = json.dumps({"type": "plugin", "module_path": "bounded_disk", "adapter_params": {"base_path": "/disk"}})
+    alone = read_server_settings([], [*SERVER, disk], {})
+    assert (alone.remote_url, alone.extra_config) == (None, {})
+    beside = read_server_settings([], [*SERVER, disk, "--l2-adapter", '{"type":"fs","base_path":"/shared"}'], {})
+    assert beside.remote_url == "fs:///shared"
 
 
 def test_a_server_without_an_adapter_has_no_remote_backend() -> None:

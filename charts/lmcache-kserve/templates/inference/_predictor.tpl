@@ -259,7 +259,7 @@ administrator raises max-revision-timeout-seconds.
   {{- end -}}
 {{- end -}}
 {{- $disk := include "lmcache-kserve.lmcache.ephemeralStorage" . -}}
-{{- if and $disk (not (hasKey $requests "ephemeral-storage")) -}}
+{{- if and $disk (include "lmcache-kserve.lmcache.inProcess" .) (not (hasKey $requests "ephemeral-storage")) -}}
   {{- $_ := set $requests "ephemeral-storage" $disk -}}
 {{- end -}}
 {{- $resources := dict -}}

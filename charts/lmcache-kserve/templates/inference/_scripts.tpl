@@ -75,6 +75,12 @@ unproven.yaml: |
   {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}
 {{- end }}
+{{- if and (include "lmcache-kserve.multiprocess" .) (include "lmcache-kserve.lmcache.disk" .) }}
+{{- range list "bounded_disk" "clean_filesystem" }}
+{{ . }}.py: |
+  {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- if or (include "lmcache-kserve.scripts.waits" .) (include "lmcache-kserve.scripts.serverWaits" .) }}
 wait_for_backend.py: |
   {{- .Files.Get "files/wait_for_backend.py" | nindent 2 }}

@@ -167,29 +167,8 @@ can set. Output: YAML list.
     medium: Memory
     sizeLimit: 256Mi
 {{- end }}
-{{- if include "lmcache-kserve.lmcache.disk" . }}
-{{- $volume := .Values.lmcache.localDisk.volume }}
-- name: lmcache-disk
-  {{- if eq $volume.type "emptyDir" }}
-  emptyDir:
-    # A tenth more than the tier: the kubelet evicts the pod when file system overhead exceeds the limit.
-    sizeLimit: {{ include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.1) }}
-  {{- else if eq $volume.type "ephemeral" }}
-  ephemeral:
-    volumeClaimTemplate:
-      spec:
-        accessModes:
-          - ReadWriteOnce
-        {{- with $volume.storageClassName }}
-        storageClassName: {{ . | quote }}
-        {{- end }}
-        resources:
-          requests:
-            storage: {{ include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.1) }}
-  {{- else }}
-  persistentVolumeClaim:
-    claimName: {{ $volume.existingClaim | quote }}
-  {{- end }}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}
+{{- include "lmcache-kserve.lmcache.disk.volumes" . }}
 {{- end }}
 {{- end }}
 
@@ -203,31 +182,7 @@ can set. Output: YAML list.
 - name: metrics
   mountPath: {{ include "lmcache-kserve.monitoring.folder" . }}
 {{- end }}
-{{- if include "lmcache-kserve.lmcache.disk" . }}
-- name: lmcache-disk
-  mountPath: {{ .Values.lmcache.localDisk.path | quote }}
+{{- if include "lmcache-kserve.lmcache.inProcess" . }}
+{{- include "lmcache-kserve.lmcache.disk.volumeMounts" . }}
 {{- end }}
-{{- end }}
-
-{{/* Whether there is a disk tier. Output: "true" or nothing. */}}
-{{- define "lmcache-kserve.lmcache.disk" -}}
-{{- if and (include "lmcache-kserve.lmcache.inProcess" .) .Values.lmcache.localDisk.enabled }}true{{ end -}}
-{{- end }}
-
-{{/*
-Disk of all workers of a pod, as a quantity.
-Input: dict "context" $ "factor" 1.0.
-*/}}
-{{- define "lmcache-kserve.lmcache.diskSize" -}}
-{{- $workers := include "lmcache-kserve.workers" .context | int -}}
-{{- $size := include "lmcache-kserve.number" (default 0 .context.Values.lmcache.localDisk.sizeGB) | float64 -}}
-{{- /* Rounded first, so that 10 x 1.1 is 11 and not 12. */ -}}
-{{- printf "%dGi" (mulf $size $workers .factor | printf "%.3f" | float64 | ceil | int64) -}}
-{{- end }}
-
-{{/* Ephemeral storage that the disk tier takes from the node. Output: quantity or nothing. */}}
-{{- define "lmcache-kserve.lmcache.ephemeralStorage" -}}
-{{- if and (include "lmcache-kserve.lmcache.disk" .) (eq .Values.lmcache.localDisk.volume.type "emptyDir") -}}
-{{- include "lmcache-kserve.lmcache.diskSize" (dict "context" . "factor" 1.0) -}}
-{{- end -}}
 {{- end }}

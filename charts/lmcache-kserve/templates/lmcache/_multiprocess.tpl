@@ -90,6 +90,8 @@ kv_connector_extra_config:
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
       (printf "--max-workers=%d" (default (include "lmcache-kserve.workers" . | int) $mode.workers | int)) -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
+{{- /* LMCache loads a chunk from the first adapter that has the chunk. */ -}}
+{{- with include "lmcache-kserve.lmcache.disk.l2Adapter" . }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- with include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- toJson $args -}}
 {{- end }}
@@ -110,12 +112,19 @@ kv_connector_extra_config:
 {{- include "lmcache-kserve.mergeEnv" (list $own (include "lmcache-kserve.backend.ask" (list . "l2Env") | fromYamlArray) .Values.lmcache.multiprocess.env) -}}
 {{- end }}
 
-{{/* Resources of the server. A sidecar that reads GPU memory uses the claims of the engine's GPUs. Output: JSON dict. */}}
+{{/*
+Resources of the server: the user's, and a disk tier on the node. A sidecar that reads GPU memory uses the claims of the engine's
+GPUs. Output: JSON dict.
+*/}}
 {{- define "lmcache-kserve.multiprocess.resources" -}}
 {{- $resources := deepCopy .Values.lmcache.multiprocess.resources -}}
 {{- $shares := and (include "lmcache-kserve.multiprocess.sidecar" .) (include "lmcache-kserve.multiprocess.sharesGpu" .) -}}
 {{- if and $shares (include "lmcache-kserve.predictor.claimsGpus" .) (not $resources.claims) -}}
   {{- $_ := set $resources "claims" .Values.predictor.resources.claims -}}
+{{- end -}}
+{{- $disk := include "lmcache-kserve.lmcache.ephemeralStorage" . -}}
+{{- if and $disk (not (dig "requests" "ephemeral-storage" "" $resources)) -}}
+  {{- $_ := set $resources "requests" (merge (dict "ephemeral-storage" $disk) (default dict $resources.requests)) -}}
 {{- end -}}
 {{- include "lmcache-kserve.quantities" $resources -}}
 {{- end }}
@@ -199,6 +208,9 @@ volumeMounts:
   - name: shm
     mountPath: /dev/shm
   {{- end }}
+  {{- with include "lmcache-kserve.lmcache.disk.volumeMounts" . }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
   {{- with include "lmcache-kserve.backend.ask" (list . "volumeMounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
@@ -209,6 +221,7 @@ volumeMounts:
 {{- if include "lmcache-kserve.multiprocess.sidecar" . }}
 - name: lmcache-tmp
   emptyDir: {}
+{{- include "lmcache-kserve.lmcache.disk.volumes" . }}
 {{- end }}
 {{- end }}
 

@@ -91,19 +91,37 @@ predictor.resources.limits.memory: {{ $limit }} does not hold lmcache.localCpu.s
 {{- if le (include "lmcache-kserve.number" (default 0 $disk.sizeGB) | float64) 0.0 }}
 {{ $at }}.sizeGB: is required, above zero, when {{ $at }}.enabled is true; LMCache ignores a disk without a size
 {{- end }}
-{{- if eq $disk.volume.type "existingClaim" }}
+{{- $replicas := include "lmcache-kserve.predictor.maxReplicas" . | int }}
+{{- if and (eq $disk.volume.type "existingClaim") (include "lmcache-kserve.multiprocess.daemonset" .) }}
+{{ $at }}.volume.type: existingClaim is one folder, and placement daemonset has a server on each node; use emptyDir or ephemeral
+{{- else if eq $disk.volume.type "existingClaim" }}
 {{- if not $disk.volume.existingClaim }}
 {{ $at }}.volume.existingClaim: is required with {{ $at }}.volume.type existingClaim
 {{- end }}
-{{- $replicas := include "lmcache-kserve.predictor.maxReplicas" . | int }}
 {{- if gt $replicas 1 }}
 {{ $at }}.volume.existingClaim: {{ $replicas }} replicas would evict each other's files; use type ephemeral or emptyDir, or one replica
 {{- end }}
 {{- else if $disk.volume.existingClaim }}
 {{ $at }}.volume.existingClaim: is used with {{ $at }}.volume.type existingClaim only
 {{- end }}
-{{- if and (eq $disk.volume.type "ephemeral") (include "lmcache-kserve.predictor.knative" .) }}
+{{- $predictors := not (include "lmcache-kserve.multiprocess.daemonset" .) }}
+{{- if and $predictors (eq $disk.volume.type "ephemeral") (include "lmcache-kserve.predictor.knative" .) }}
 {{ $at }}.volume.type: ephemeral works in Standard mode only; Knative has no such volumes
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The disk tier in the container of LMCache's server. */}}
+{{- define "lmcache-kserve.validate.lmcache.multiprocess.disk" -}}
+{{- if include "lmcache-kserve.lmcache.disk" . }}
+{{- $path := clean .Values.lmcache.localDisk.path }}
+{{- if has $path (list "/" "/tmp" "/dev/shm" (include "lmcache-kserve.scripts.path" .)) }}
+lmcache.localDisk.path: {{ $path }} is a folder that LMCache's server needs for other files; use another, such as /var/lib/lmcache
+{{- end }}
+{{- $limit := dig "limits" "ephemeral-storage" "" .Values.lmcache.multiprocess.resources }}
+{{- $disk := include "lmcache-kserve.lmcache.ephemeralStorage" . }}
+{{- if and $limit $disk (lt (include "lmcache-kserve.bytes" $limit | float64) (include "lmcache-kserve.bytes" $disk | float64)) }}
+lmcache.multiprocess.resources.limits.ephemeral-storage: {{ $limit }} does not hold lmcache.localDisk.sizeGB, {{ $disk }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -183,9 +201,7 @@ predictor.env[{{ $index }}] ({{ $variable.name }}): isolated IPC cannot share ex
 {{- if .Values.lmcache.config }}
 lmcache.config: is the configuration of mode in-process; use {{ $at }}.extraArgs, the arguments of `lmcache server`
 {{- end }}
-{{- if .Values.lmcache.localDisk.enabled }}
-lmcache.localDisk.enabled: works with lmcache.mode in-process only
-{{- end }}
+{{- include "lmcache-kserve.validate.lmcache.multiprocess.disk" . }}
 {{- if .Values.lmcache.adaptersByTag }}
 lmcache.adaptersByTag: works with lmcache.mode in-process only; serve each adapter merged into its model
 {{- end }}
