@@ -56,6 +56,7 @@ def multiprocess(backend: str, *settings: str, name: str = "", without: frozense
         multiprocess("valkey"),
         multiprocess("redis-sentinel"),
         multiprocess("filesystem", without=OUTAGE),
+        multiprocess("redis", *DISK, name="redis-with-disk-tier"),
         multiprocess("none", *NODE, name="daemonset", without=OUTAGE | {"backend-grew"}),
     ],
 )

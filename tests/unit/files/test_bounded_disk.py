@@ -73,11 +73,12 @@ class FileAdapter:
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     adapters = "lmcache.v1.distributed.l2_adapters.fs_l2_adapter"
-    for name, members in {
+    modules: dict[str, dict[str, Any]] = {
         "lmcache.logging": {"init_logger": logging.getLogger},
         "lmcache.v1.distributed.internal_api": {"L2StoreResult": Result},
         adapters: {"FSL2Adapter": FileAdapter, "FSL2AdapterConfig": Path},
-    }.items():
+    }
+    for name, members in modules.items():
         module = ModuleType(name)
         module.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, module)
