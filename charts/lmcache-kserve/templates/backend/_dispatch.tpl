@@ -16,6 +16,7 @@ Every such template takes the root context. The questions:
   volumeMounts       YAML list of their mounts in the container that reaches the backend
   l2Adapter          JSON dict of `lmcache server --l2-adapter` without secrets; no answer: mode multiprocess cannot use the type
   l2Env              YAML list of environment variables of that server, its credentials among them
+  l2Module           files without .py that the chart brings for that adapter, separated by spaces
   secretChecksum     checksum of the password that the chart keeps
   generatedPassword  name of the Secret whose password the chart generates
   metrics            JSON list of dicts: the name of a port that serves Prometheus metrics ("port"), and, where a type has several

@@ -9,6 +9,15 @@ contributes through `lmcache-kserve.lmcache.<mode>.*` (_in-process.tpl, _multipr
 {{- if and .Values.lmcache.enabled (eq .Values.lmcache.mode "in-process") }}true{{ end -}}
 {{- end }}
 
+{{/* Modules of the connection to the backend that the chart brings, in files/. Output: the files' names without .py, separated by spaces. */}}
+{{- define "lmcache-kserve.lmcache.backendModule" -}}
+{{- if include "lmcache-kserve.lmcache.inProcess" . -}}
+  {{- include "lmcache-kserve.backend.ask" (list . "module") -}}
+{{- else if include "lmcache-kserve.multiprocess" . -}}
+  {{- include "lmcache-kserve.backend.ask" (list . "l2Module") -}}
+{{- end -}}
+{{- end }}
+
 {{/*
 The configuration. The backend's settings win over the values, and the user's settings win over both; null removes a key.
 Output: JSON dict; empty when LMCache is off or runs as a server, which takes arguments.

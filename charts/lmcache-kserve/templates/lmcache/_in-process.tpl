@@ -20,11 +20,6 @@ extra_config:
 {{- end }}
 {{- end }}
 
-{{/* Connector to the backend that the chart brings, in files/. Output: the file's name without .py, or nothing. */}}
-{{- define "lmcache-kserve.lmcache.backendModule" -}}
-{{- if include "lmcache-kserve.lmcache.inProcess" . }}{{ include "lmcache-kserve.backend.ask" (list . "module") }}{{ end -}}
-{{- end }}
-
 {{/*
 Value of `--kv-transfer-config`. The connector is files/checked_connector.py, because LMCache's own connector stores wrong chunks
 when vLLM computes again what it could not load. Output: YAML dict.

@@ -13,7 +13,7 @@ What the three have in common is here. Their pods carry the part as label `lmcac
 
 {{- define "lmcache-kserve.backend.redis-sentinel.answers" -}}
 redis-sentinel: [metrics, notes, problems]
-resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, module, ports, secretChecksum]
+resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, l2Module, module, ports, secretChecksum]
 {{- end }}
 
 {{/* The proxy's, which also serves its health there, and those of the exporters. */}}

@@ -1,6 +1,6 @@
 {{/*
-How LMCache reaches a server that speaks Redis' protocol: through redis-py, glide, the chart's connector files/direct_redis.py, or
-the adapter of mode multiprocess.
+How LMCache reaches a server that speaks Redis' protocol. In mode in-process: through redis-py, glide, or the chart's connector
+files/direct_redis.py. In mode multiprocess: through LMCache's own client, or the chart's client files/direct_client.py.
 */}}
 
 {{/* Whether LMCache encrypts its connection to an external server. A proxy does it instead. Output: "true" or nothing. */}}
@@ -81,32 +81,38 @@ redis-py
 {{- end }}
 
 {{/*
-LMCache's configuration for the chart's connector, whose settings files/direct_redis.py describes. The launcher fills in the
-password.
+Settings of the chart's clients, without credentials; files/direct_redis.py describes them. Input: dict "context" $
+"connections" (how many for loads, and as many for stores). Output: YAML dict.
 */}}
+{{- define "lmcache-kserve.backend.resp.directSettings" -}}
+{{- $values := get .context.Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .context) -}}
+{{- $tls := $values.external.tls -}}
+{{- $path := include "lmcache-kserve.backend.resp.tlsPath" .context -}}
+direct_redis_url: {{ include "lmcache-kserve.backend.resp.address" .context | quote }}
+direct_redis_connections: {{ int .connections }}
+direct_redis_connect_s: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
+direct_redis_command_s: {{ include "lmcache-kserve.number" $values.timeouts.commandSeconds }}
+{{- if include "lmcache-kserve.backend.resp.tls" .context }}
+direct_redis_verify: {{ $tls.verify }}
+{{- if or $tls.caSecret $tls.caConfigMap }}
+direct_redis_ca: {{ printf "%s/ca/%s" $path $tls.caSecretKey | quote }}
+{{- end }}
+{{- if $tls.clientSecret }}
+direct_redis_certificate: {{ $path }}/client/tls.crt
+direct_redis_key: {{ $path }}/client/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* LMCache's configuration for the chart's connector. The launcher fills in the password. */}}
 {{- define "lmcache-kserve.backend.resp.directConfig" -}}
 {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
-{{- $tls := $values.external.tls -}}
-{{- $path := include "lmcache-kserve.backend.resp.tlsPath" . -}}
 remote_storage_plugins:
   - direct
 extra_config:
   remote_storage_plugin.direct.module_path: direct_redis
   remote_storage_plugin.direct.class_name: DirectRedisConnector
-  direct_redis_url: {{ include "lmcache-kserve.backend.resp.address" . | quote }}
-  direct_redis_connections: {{ int $values.connections }}
-  direct_redis_connect_s: {{ include "lmcache-kserve.number" $values.timeouts.connectSeconds }}
-  direct_redis_command_s: {{ include "lmcache-kserve.number" $values.timeouts.commandSeconds }}
-  {{- if include "lmcache-kserve.backend.resp.tls" . }}
-  direct_redis_verify: {{ $tls.verify }}
-  {{- if or $tls.caSecret $tls.caConfigMap }}
-  direct_redis_ca: {{ printf "%s/ca/%s" $path $tls.caSecretKey | quote }}
-  {{- end }}
-  {{- if $tls.clientSecret }}
-  direct_redis_certificate: {{ $path }}/client/tls.crt
-  direct_redis_key: {{ $path }}/client/tls.key
-  {{- end }}
-  {{- end }}
+  {{- include "lmcache-kserve.backend.resp.directSettings" (dict "context" . "connections" $values.connections) | nindent 2 }}
   {{- if include "lmcache-kserve.backend.resp.credentials" . }}
   {{- with $values.auth.username }}
   direct_redis_username: {{ . | quote }}
@@ -172,14 +178,40 @@ remote_url: {{ include "lmcache-kserve.backend.resp.url" . | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Mode multiprocess connects with LMCache's native client, which has neither TLS nor databases. */}}
+{{/*
+Whether LMCache's server of mode multiprocess uses the chart's client: where client is direct, and where client is auto and asks
+for what LMCache's own client of that mode lacks, TLS and databases. Output: "true" or nothing.
+*/}}
+{{- define "lmcache-kserve.backend.resp.l2Direct" -}}
+  {{- $values := get .Values.remoteBackend (include "lmcache-kserve.backend.valuesKey" .) -}}
+  {{- $asked := or (include "lmcache-kserve.backend.resp.tls" .) (and (not $values.deploy) $values.external.database) -}}
+  {{- if or (eq $values.client "direct") (and (eq $values.client "auto") $asked) }}true{{ end -}}
+{{- end }}
+
+{{- define "lmcache-kserve.backend.resp.l2Module" -}}
+{{- if include "lmcache-kserve.backend.resp.l2Direct" . }}direct_client direct_redis redis_connections{{ end -}}
+{{- end }}
+
+{{/*
+The adapter of mode multiprocess: the chart's client as a plugin, or LMCache's own client. files/mp_server.py attaches the latter
+again after the server was lost; the former connects again itself.
+*/}}
 {{- define "lmcache-kserve.backend.resp.l2Adapter" -}}
+  {{- $workers := int .Values.lmcache.multiprocess.l2Workers -}}
   {{- with include "lmcache-kserve.backend.resp.endpoint" . -}}
-    {{- $port := splitList ":" . | last -}}
-    {{- dict "type" "resp"
-          "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
-          "port" (int $port)
-          "num_workers" (int $.Values.lmcache.multiprocess.l2Workers) | toJson -}}
+    {{- if include "lmcache-kserve.backend.resp.l2Direct" $ -}}
+      {{- dict "type" "native_plugin"
+            "module_path" "direct_client"
+            "class_name" "DirectClient"
+            "adapter_params" (include "lmcache-kserve.backend.resp.directSettings" (dict "context" $ "connections" $workers) | fromYaml)
+            | toJson -}}
+    {{- else -}}
+      {{- $port := splitList ":" . | last -}}
+      {{- dict "type" "resp"
+            "host" (trimSuffix (printf ":%s" $port) . | trimPrefix "[" | trimSuffix "]")
+            "port" (int $port)
+            "num_workers" $workers | toJson -}}
+    {{- end -}}
   {{- end -}}
 {{- end }}
 

@@ -5,8 +5,8 @@ name of their programs (<type>-server, <type>-cli).
 */}}
 
 {{- define "lmcache-kserve.backend.redis.answers" -}}
-resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, metrics, module,
-       notes, ports, problems, secretChecksum, volumeMounts, volumes]
+resp: [capacity, config, credentials, endpoint, env, generatedPassword, l2Adapter, l2Env, l2Module, metrics,
+       module, notes, ports, problems, secretChecksum, volumeMounts, volumes]
 {{- end }}
 
 {{- define "lmcache-kserve.backend.valkey.answers" -}}

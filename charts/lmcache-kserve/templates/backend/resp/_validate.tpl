@@ -68,12 +68,12 @@ lmcache.config.remote_storage_plugins: would replace the plugin of {{ $at }}.cli
 {{- end }}
 {{- include "lmcache-kserve.backend.caProblems" (dict "path" (printf "%s.external.tls" $at) "tls" $external.tls) }}
 {{- end }}
-{{- if and (include "lmcache-kserve.multiprocess" .) (not $values.deploy) }}
+{{- if and (include "lmcache-kserve.multiprocess" .) (not $values.deploy) (not (include "lmcache-kserve.backend.resp.l2Direct" .)) }}
 {{- if include "lmcache-kserve.backend.resp.tls" . }}
-{{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use lmcache.mode in-process
+{{ $at }}.external.tls.enabled: LMCache's client of lmcache.mode multiprocess has no TLS; use {{ $at }}.client auto
 {{- end }}
 {{- if $external.database }}
-{{ $at }}.external.database: LMCache's client of lmcache.mode multiprocess uses database 0; use lmcache.mode in-process
+{{ $at }}.external.database: LMCache's client of lmcache.mode multiprocess uses database 0; use {{ $at }}.client auto
 {{- end }}
 {{- end }}
 {{- if and $auth.password $auth.existingSecret }}
