@@ -2,14 +2,14 @@
 
 Source: LMCache 0.5.6, `lmcache/v1/config.py` (fields, `LMCACHE_<FIELD>` names), `lmcache/integration/vllm/utils.py`
 (the environment overrides the file), and for mode multiprocess `lmcache/v1/multiprocess/config.py` and
-`lmcache/v1/distributed/l2_adapters/resp_l2_adapter.py`.
+`lmcache/v1/distributed/l2_adapters/`, resp_l2_adapter.py and native_plugin_l2_adapter.py.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import yaml
 
@@ -24,6 +24,12 @@ _OWN_CLIENTS = {"redis": "redis-py", "rediss": "redis-py", "valkey": "glide"}
 """LMCache's clients, by the scheme of the URL that selects one."""
 DISK_MODULE = "bounded_disk"
 """Module of the chart's adapter for a disk tier, which stands beside that of the remote backend."""
+_CERTIFICATES = {
+    "direct_redis_ca": "ssl_ca_certs",
+    "direct_redis_certificate": "ssl_certfile",
+    "direct_redis_key": "ssl_keyfile",
+}
+"""Files of certificates: what files/direct_redis.py and redis-py call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,8 @@ class LMCacheSettings:
         remote_url: the remote backend's address, without credentials; None where LMCache takes no address. In mode
             multiprocess the scheme is the adapter's name.
         login: `username` and `password` for it, each where it has one.
-        extra_config: settings of connectors by name; in mode multiprocess the adapter's settings.
+        extra_config: settings of connectors by name; in mode multiprocess the adapter's settings, and those that it
+            hands to a plugin.
     """
 
     connector: str | None
@@ -63,10 +70,14 @@ class LMCacheSettings:
         """Where LMCache's clients find a server of Redis' protocol, for a client of Redis.
 
         LMCache's `valkey://` takes database and encryption from its settings (`connector/valkey_adapter.py`), the
-        adapter `resp` knows neither.
+        adapter `resp` knows neither. The certificates of the chart's own clients become options of redis-py.
         """
         if direct := self.extra_config.get("direct_redis_url"):
-            return str(direct)
+            options = {name: self.extra_config.get(key) for key, name in _CERTIFICATES.items()}
+            if self.extra_config.get("direct_redis_verify") is False:
+                options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": "false"}
+            query = urlencode({name: value for name, value in options.items() if value}, safe="/")
+            return f"{direct}?{query}" if query else str(direct)
         url = urlsplit(self.remote_url or "")
         match url.scheme:
             case "valkey":
@@ -154,7 +165,7 @@ def read_server_settings(
         chunk_size=_tokens(option(server_arguments, "--chunk-size") or DEFAULT_CHUNK_SIZE),
         remote_url=_adapter_url(adapter),
         login=resp.login(server_environment),
-        extra_config=adapter,
+        extra_config={**adapter, **adapter.get("adapter_params", {})},
     )
 
 

@@ -10,7 +10,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from direct_client import PASSWORD, Memory, RemoteConnector, RemoteMetadata, Server
+from direct_stand_ins import PASSWORD, Memory, RemoteConnector, RemoteMetadata, Server
+from encryption import Identity, relayed
 from rendering import CHART
 
 
@@ -32,9 +33,28 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
         setattr(stub, member, value)
         monkeypatch.setitem(sys.modules, name, stub)
     monkeypatch.syspath_prepend(CHART / "files")
-    for name in ("redis_connections", "direct_redis"):
+    for name in ("redis_connections", "direct_redis", "direct_client"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return importlib.import_module("direct_redis")
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Identity:
+    return Identity(tmp_path / "identity")
+
+
+@pytest.fixture
+def encrypted(server: Server, identity: Identity) -> Iterator[int]:
+    """The port where the server answers with TLS, to clients with a certificate of the authority."""
+    with relayed(identity.context, server.port) as port:
+        yield port
+
+
+@pytest.fixture
+def certificates(identity: Identity) -> dict[str, str]:
+    """Settings with the authority and a certificate of a client."""
+    files = {"ca": identity.ca, "certificate": identity.client, "key": identity.client_key}
+    return {f"direct_redis_{name}": str(path) for name, path in files.items()}
 
 
 @pytest.fixture

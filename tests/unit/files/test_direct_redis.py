@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from direct_client import (
+from direct_stand_ins import (
     CHUNK_BYTES,
     CHUNKS,
     KEYS,

@@ -1,18 +1,13 @@
 """The connections of the client direct: a server that goes and comes back, falls silent, encrypts, or refuses."""
 
 import asyncio
-import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import trustme
-from direct_client import CHUNKS, KEYS, Server, loaded, stored
+from direct_stand_ins import CHUNKS, KEYS, Server, loaded, stored
 
 
 def test_lookups_do_not_wait_for_loads(connect: Callable[..., Any]) -> None:
@@ -82,56 +77,6 @@ def test_databases_keep_chunks_apart(connect: Callable[..., Any]) -> None:
 def test_a_user_with_a_name_logs_in(connect: Callable[..., Any], server: Server) -> None:
     server.client.acl_setuser("cache", enabled=True, passwords=["+another"], keys=["*"], commands=["+@all"])
     stored(connect(direct_redis_username="cache", direct_redis_password="another\n"))  # noqa: S106 - of the server that this test starts
-
-
-@pytest.fixture
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def encrypted(server: Server, authority: trustme.CA) -> Iterator[int]:
-    """The port where the server answers with TLS, to clients with a certificate of the authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    authority.configure_trust(context)
-    context.verify_mode = ssl.CERT_REQUIRED
-
-    class Relay(StreamRequestHandler):
-        def handle(self) -> None:
-            with (
-                suppress(OSError),
-                context.wrap_socket(self.connection, server_side=True) as outside,
-                socket.create_connection(("127.0.0.1", server.port)) as inside,
-            ):
-                back = threading.Thread(target=_copy, args=(inside, outside))
-                back.start()
-                _copy(outside, inside)
-                back.join()
-
-    with ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
-        relay.daemon_threads, relay.block_on_close = True, False
-        threading.Thread(target=relay.serve_forever, daemon=True).start()
-        yield relay.server_address[1]
-        relay.shutdown()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-
-
-@pytest.fixture
-def certificates(authority: trustme.CA, tmp_path: Path) -> dict[str, str]:
-    """Settings with the authority and a certificate of a client."""
-    paths = {name: tmp_path / f"{name}.pem" for name in ("ca", "certificate", "key")}
-    own = authority.issue_cert("client.example.com")
-    authority.cert_pem.write_to_path(paths["ca"])
-    own.cert_chain_pems[0].write_to_path(paths["certificate"])
-    own.private_key_pem.write_to_path(paths["key"])
-    return {f"direct_redis_{name}": str(path) for name, path in paths.items()}
 
 
 def test_chunks_travel_encrypted_between_two_that_know_each_other(

@@ -58,7 +58,17 @@ def test_another_backend_has_no_bucket() -> None:
     [
         ("remote_url: redis://a:1/2?socket_timeout=1\n", "redis://a:1/2?socket_timeout=1", 2),
         ("remote_url: valkey://a:1\n", "redis://a:1/0", 1),
-        ("extra_config: {direct_redis_url: 'rediss://a:1/2'}\n", "rediss://a:1/2", 1),
+        ("extra_config: {direct_redis_url: 'rediss://a:1/2', direct_redis_verify: true}\n", "rediss://a:1/2", 1),
+        (
+            "extra_config: {direct_redis_url: 'rediss://a:1/2', direct_redis_ca: /a, direct_redis_certificate: /b}\n",
+            "rediss://a:1/2?ssl_ca_certs=/a&ssl_certfile=/b",
+            1,
+        ),
+        (
+            "extra_config: {direct_redis_url: 'rediss://a:1/0', direct_redis_verify: false}\n",
+            "rediss://a:1/0?ssl_cert_reqs=none&ssl_check_hostname=false",
+            1,
+        ),
         (
             "remote_url: valkey://a:1\nextra_config: {valkey_database: 3, tls_enable: true}\n",
             "rediss://a:1/3",
@@ -116,6 +126,14 @@ def test_a_disk_tier_of_the_server_is_no_remote_backend() -> None:
     assert (alone.remote_url, alone.extra_config) == (None, {})
     beside = read_server_settings([], [*SERVER, disk, "--l2-adapter", '{"type":"fs","base_path":"/shared"}'], {})
     assert beside.remote_url == "fs:///shared"
+
+
+def test_a_plugin_of_the_server_is_read_as_the_same_client_of_mode_in_process() -> None:
+    plugin = '{"type":"native_plugin","class_name":"A","adapter_params":{"direct_redis_url":"rediss://a:1/3"}}'
+    settings = read_server_settings([], [*SERVER, plugin], {"LMCACHE_RESP_PASSWORD": "secret\n"})
+    assert (settings.redis_url, settings.entries_per_chunk) == ("rediss://a:1/3", 1)
+    assert settings.login == {"password": "secret"}
+    assert settings.extra_config["class_name"] == "A", "the adapter cannot be made of its settings any more"
 
 
 def test_a_server_without_an_adapter_has_no_remote_backend() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from direct_client import PASSWORD, Server
+from direct_stand_ins import PASSWORD, Server
 
 from lmcache_kserve.errors import HarnessError
 from lmcache_kserve.lmcache.count import resp

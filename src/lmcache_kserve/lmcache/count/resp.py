@@ -1,15 +1,15 @@
 """Counts the keys of a Redis or Valkey server; needs redis-py, which LMCache brings.
 
 Usage: python3 resp.py URL
-    URL is `redis://host:port/database` or `rediss://`. The chart gives LMCache the credentials in the environment:
-    REMOTE_BACKEND_USERNAME and REMOTE_BACKEND_PASSWORD, in mode multiprocess LMCACHE_RESP_USERNAME and
-    LMCACHE_RESP_PASSWORD.
+    URL is `redis://host:port/database` or `rediss://`, with redis-py's options for certificates. The chart gives
+    LMCache the credentials in the environment: REMOTE_BACKEND_USERNAME and REMOTE_BACKEND_PASSWORD, in mode
+    multiprocess LMCACHE_RESP_USERNAME and LMCACHE_RESP_PASSWORD.
 """
 
 import os
 import sys
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 
@@ -33,7 +33,8 @@ def count(url: str, credentials: Mapping[str, str]) -> tuple[int, int]:
     """Count the keys of a Redis or Valkey server and their bytes.
 
     Args:
-        url: `redis://host:port/database` or `rediss://`; a query is LMCache's and not read.
+        url: `redis://host:port/database` or `rediss://`. Of its options those of redis-py for TLS are used; the others
+            are LMCache's.
         credentials: `username` and `password`, each where the server has one.
 
     Raises:
@@ -46,8 +47,9 @@ def count(url: str, credentials: Mapping[str, str]) -> tuple[int, int]:
 def connected(url: str, credentials: Mapping[str, str]) -> "redis.Redis":
     """A client of a Redis or Valkey server, with the arguments of `count`."""
     address = urlsplit(url)
+    tls = [option for option in parse_qsl(address.query) if option[0].startswith("ssl_")]
     return redis.Redis.from_url(
-        f"{address.scheme}://{address.netloc}{address.path}",
+        f"{address.scheme}://{address.netloc}{address.path}?{urlencode(tls)}",
         username=credentials.get("username"),
         password=credentials.get("password"),
         socket_timeout=_TIMEOUT_S,

@@ -113,6 +113,10 @@ class Server:
 
         wait_for(answers, timeout=20, delay=0.05, describe="Valkey")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
