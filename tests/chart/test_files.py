@@ -20,6 +20,7 @@ HOSTS = {
     "shared_mp_server.py": {"mp_server"},
     "checked_mooncake.py": {"lmcache"},
     "bounded_disk.py": {"clean_filesystem", "lmcache"},
+    "direct_client.py": {"direct_redis", "lmcache", "redis_connections"},
     "direct_redis.py": {"awscrt", "lmcache", "redis_connections"},
     "redis_connections.py": {"lmcache"},
     "warm_up.py": {"clock", "prove_reuse", "replica", "rollout", "settings", "verdicts"},

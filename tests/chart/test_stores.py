@@ -355,10 +355,6 @@ class TestDirect:
         assert settings["direct_redis_verify"] is False
         assert not settings.keys() & {"direct_redis_ca", "direct_redis_certificate", "direct_redis_password"}
 
-    def test_a_server_of_mode_multiprocess_has_its_own_client(self, render: Render) -> None:
-        manifests = render({**direct(), "lmcache": {"mode": "multiprocess"}})
-        assert "direct_redis.py" not in manifests.text
-
 
 class TestCustom:
     def test_the_users_words_reach_lmcache(self, render: Render) -> None:

@@ -27,7 +27,7 @@ CHUNKS = 16
 ALL = list(range(CHUNKS))
 CORRUPTED = 1000
 PATIENCE_S, SILENCE_S = 10.0, 1.0
-"""`timeouts.connectSeconds` and `timeouts.commandSeconds`: for a busy machine, and for a server that shall be silent."""
+"""`timeouts` of the client: on a busy machine, and where a server falls silent."""
 
 BUSY_S = 1.0
 """More than a busy machine takes for what waits for nobody."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rendering import CHART, EVERYTHING, SCENARIO_FILES, scenario_name, scenario_values
+from rendering import CHART, EVERYTHING, SCENARIO_FILES, remote_backend, scenario_name, scenario_values
 
 from lmcache_kserve.engine.catalog import Pair, pairs
 from lmcache_kserve.lmcache.backends import MULTIPROCESS
@@ -98,6 +98,13 @@ def _server(**mode: Any) -> dict[str, Any]:
     return {"lmcache": {"multiprocess": mode}}
 
 
+_ENCRYPTED = remote_backend(
+    "valkey",
+    client="auto",
+    deploy=False,
+    external={"endpoint": "cache.example.com:6380", "database": 1, "tls": {"enabled": True, "caSecret": "ca"}},
+    auth={"existingSecret": "login"},
+)
 CASES = (
     *(Case(scenario_name(file), mode, files=(file,)) for file in SCENARIO_FILES for mode in _modes(file)),
     Case("every switch", "in-process", choice=EVERYTHING),
@@ -106,6 +113,8 @@ CASES = (
     Case("isolated IPC in a pod", "multiprocess", choice=_server(isolatedIpc=True)),
     Case("ARC", "multiprocess", choice=_server(l1={"evictionPolicy": "ARC"})),
     Case("metrics", "multiprocess", choice=_server(metrics={"enabled": True})),
+    Case("the chart's client", "multiprocess", choice=remote_backend("redis", client="direct")),
+    Case("TLS and a database", "multiprocess", choice=_ENCRYPTED),
 )
 
 _INSTALLABLE = [one for name, one in pairs().items() if one.lock is not None and name != "newest"]
