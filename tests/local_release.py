@@ -1,6 +1,6 @@
 """A release as processes of this machine, with the real engine, for tests that send their own requests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from lmcache_kserve.progress import untold
 
 
 @contextmanager
-def running(*settings: str, chart: Path | None = None) -> Iterator[LocalTarget]:
-    """Two replicas and a Redis, from this repository's chart or another copy of it."""
+def running(
+    *settings: str, chart: Path | None = None, secrets: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[LocalTarget]:
+    """Two replicas and a Redis, from this repository's chart or another copy of it, where a cluster has `secrets`."""
     engine = ensure_engine(untold)
     model = make_test_model(engine, untold)
     renderer = Renderer.for_demo(chart=chart, values_files=[], settings=("remoteBackend.type=redis", *settings))
@@ -25,7 +27,7 @@ def running(*settings: str, chart: Path | None = None) -> Iterator[LocalTarget]:
             directory=folder,
             engine=engine,
             chart_versions=renderer.versions(),
-            given_secrets={},
+            given_secrets=secrets or {},
         ) as target,
     ):
         target.start()

@@ -55,6 +55,8 @@ def multiprocess(backend: str, *settings: str, name: str = "", without: frozense
         multiprocess("redis"),
         multiprocess("valkey"),
         multiprocess("redis-sentinel"),
+        multiprocess("redis", "remoteBackend.redis.client=direct", name="redis-direct"),
+        multiprocess("redis-sentinel", "remoteBackend.redisSentinel.client=direct", name="redis-sentinel-direct"),
         multiprocess("filesystem", without=OUTAGE),
         multiprocess("redis", *DISK, name="redis-with-disk-tier"),
         multiprocess("none", *NODE, name="daemonset", without=OUTAGE | {"backend-grew"}),

@@ -4,9 +4,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import redis
+from encryption import Identity, relayed
 from serving import served
 
 from lmcache_kserve.errors import HarnessError
@@ -56,6 +58,17 @@ def test_a_pod_of_the_release_counts_a_server_with_its_own_credentials(server: s
     counted = subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout.split()
     assert counted[0] == "8"
     assert int(counted[1]) > 8000
+
+
+def test_a_server_with_tls_is_counted_with_the_certificates_of_the_release(server: str, tmp_path: Path) -> None:
+    identity = Identity(tmp_path / "identity")
+    files = {"ssl_ca_certs": identity.ca, "ssl_certfile": identity.client, "ssl_keyfile": identity.client_key}
+    with relayed(identity.context, urlsplit(server).port or 0) as port:
+        url = f"rediss://localhost:{port}/0?socket_timeout=2"
+        options = urlencode({name: str(file) for name, file in files.items()})
+        assert redis_contents(f"{url}&{options}", {"password": PASSWORD}).entries == 8
+        with pytest.raises(HarnessError, match="cannot read the backend"):
+            redis_contents(url, {"password": PASSWORD})
 
 
 def test_a_backend_without_an_adapter_cannot_be_verified_in_mode_multiprocess() -> None:
