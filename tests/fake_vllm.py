@@ -13,6 +13,12 @@ from rendering import CHART
 
 BASE = "vllm.distributed.kv_transfer.kv_connector.v1.base"
 
+BESIDE = {
+    "shared_mp_connector": ("checked_mp_connector",),
+    "tenant_mp_connector": ("checked_mp_connector", "shared_mp_connector", "salts"),
+}
+"""What a connector imports of the chart's other files, in an order in which they load."""
+
 
 class Role(enum.Enum):
     """KVConnectorRole."""
@@ -84,6 +90,7 @@ class LMCacheConnector(Base):
         self.metadata = SimpleNamespace(requests=[])
         self.scheduler_adapter = scheduler_adapter(None)
         self.worker_adapter = SimpleNamespace(_ensure_heartbeat_started=lambda: self.used.append("pings"))
+        self.request_trackers: dict[str, SimpleNamespace] = {}
 
     @property
     def prefer_cross_layer_blocks(self) -> bool:
@@ -115,6 +122,14 @@ class LMCacheConnector(Base):
 
     def _get_connector_metadata(self) -> SimpleNamespace:
         return self.metadata
+
+    def track(self, request: Any) -> SimpleNamespace:
+        """What LMCache knows of a request, which it asks for with every step."""
+        return self._get_or_create_request_tracker(request)
+
+    def _get_or_create_request_tracker(self, request: Any) -> SimpleNamespace:
+        new = SimpleNamespace(cache_salt=request.cache_salt or "")
+        return self.request_trackers.setdefault(request.request_id, new)
 
 
 class Ping:
@@ -196,8 +211,8 @@ def connector_script(name: str, monkeypatch: pytest.MonkeyPatch, *, device: str 
     unproven = _loaded("unproven", monkeypatch)
     unproven.metadata = SimpleNamespace(version={"lmcache": "0.5.6"}.__getitem__)
     unproven.logged = logged
-    if name == "shared_mp_connector":
-        _loaded("checked_mp_connector", monkeypatch)
+    for beside in BESIDE.get(name, ()):
+        _loaded(beside, monkeypatch)
     return unproven if name == "unproven" else _loaded(name, monkeypatch)
 
 

@@ -18,6 +18,8 @@ HOSTS = {
     "checked_mp_connector.py": {"lmcache", "torch", "unproven", "vllm"},
     "shared_mp_connector.py": {"checked_mp_connector", "vllm"},
     "shared_mp_server.py": {"mp_server"},
+    "tenant_mp_connector.py": {"salts", "shared_mp_connector", "vllm"},
+    "tenant_mp_server.py": {"lmcache", "mp_server"},
     "checked_mooncake.py": {"lmcache"},
     "bounded_disk.py": {"clean_filesystem", "lmcache"},
     "direct_client.py": {"direct_redis", "lmcache", "redis_connections"},

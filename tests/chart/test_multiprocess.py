@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from problems.case import CPU_IMAGE
+from cache_server import CPU, adapter, connector, server
 from rendering import NEWEST, PASSWORD, Render, environment, option, pod, remote_backend
 
 from lmcache_kserve.chart import policies
-from lmcache_kserve.chart.manifests import Manifests, sidecars
+from lmcache_kserve.chart.manifests import Manifests
 
 HEARTBEAT = "lmcache.mp.heartbeat_interval"
 
@@ -20,27 +20,6 @@ def multiprocess(values: Mapping[str, Any] | None = None, **mode: Any) -> dict[s
 
 def daemonset(values: Mapping[str, Any] | None = None, **mode: Any) -> dict[str, Any]:
     return multiprocess({**NEWEST, **(values or {})}, placement="daemonset", **mode)
-
-
-def server(manifests: Manifests) -> Mapping[str, Any]:
-    """The container of the server, in either placement."""
-    if sets := manifests.of_kind("DaemonSet"):
-        found: Mapping[str, Any] = sets[0]["spec"]["template"]["spec"]["containers"][0]
-        return found
-    (container,) = sidecars(pod(manifests).spec)
-    return container
-
-
-def connector(manifests: Manifests) -> dict[str, Any]:
-    value = option(pod(manifests).command_line, "--kv-transfer-config")
-    assert value
-    found: dict[str, Any] = json.loads(value)
-    return found
-
-
-def adapter(manifests: Manifests) -> dict[str, Any] | None:
-    value = option(server(manifests)["args"], "--l2-adapter")
-    return json.loads(value) if value else None
 
 
 def policy(manifests: Manifests, suffix: str) -> dict[str, Any]:
@@ -57,9 +36,6 @@ def test_a_sidecar_that_starts_again_does_not_take_its_replica_out_of_service(re
     container = server(render(multiprocess()))
     assert "readinessProbe" not in container
     assert {"startupProbe", "livenessProbe"} <= container.keys()
-
-
-CPU: dict[str, Any] = {"predictor": {"gpu": {"count": 0}}, "runtime": {"server": "vllm", "image": CPU_IMAGE}}
 
 
 def test_an_engine_without_gpus_can_share_the_servers_memory(render: Render) -> None:

@@ -26,6 +26,8 @@ def multiprocess(**mode: Any) -> dict[str, Any]:
 ARC: dict[str, Any] = {"lmcache": multiprocess(l1={"evictionPolicy": "ARC"})}
 """Values that work with the newest LMCache alone."""
 
+ENCRYPTION = {"tenants": {"enabled": True, "encryption": {"enabled": True, "existingSecret": "a"}}}
+
 
 def refusal(helm: Helm, values: dict[str, Any]) -> str:
     with pytest.raises(HelmError) as caught:
@@ -45,6 +47,7 @@ NEEDS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     ),
     "isolated IPC of a pod": ("0.5.5", "0.5.4", {"lmcache": multiprocess(isolatedIpc=True)}, "leave it empty"),
     "ARC": ("0.5.6", "0.5.5", ARC, "LRU"),
+    "encryption": ("0.5.3", "0.5.2", {"lmcache": multiprocess() | ENCRYPTION}, "lmcache/vllm-openai:v0.5.6"),
     "mooncake": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("mooncake")}, "newer image"),
     "direct": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("redis", client="direct")}, "redis-py"),
     "glide": ("0.4.7", "0.4.6", {**image("a/b", "1"), **remote_backend("valkey", client="glide")}, "redis-py"),

@@ -9,7 +9,8 @@ from problems.monitoring import MONITORING
 from problems.resp import RESP
 from problems.scaling import SCALING
 from problems.stores import STORES
+from problems.tenants import TENANTS
 
 __all__ = ["PROBLEMS", "Problem"]
 
-PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | MONITORING | RESP | SCALING | STORES
+PROBLEMS = INFERENCE | FIELDS | KINDS | LMCACHE | MONITORING | RESP | SCALING | STORES | TENANTS

@@ -38,7 +38,9 @@ true
 
 {{/* The chart's connector between vLLM and LMCache. Output: the file's name without .py. */}}
 {{- define "lmcache-kserve.scripts.connector" -}}
-{{- if include "lmcache-kserve.multiprocess.sharesMemory" . -}}
+{{- if include "lmcache-kserve.tenants" . -}}
+tenant_mp_connector
+{{- else if include "lmcache-kserve.multiprocess.sharesMemory" . -}}
 shared_mp_connector
 {{- else -}}
 {{ ternary "checked_mp_connector" "checked_connector" (eq .Values.lmcache.mode "multiprocess") }}
@@ -69,11 +71,13 @@ unproven.yaml: |
   {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- if include "lmcache-kserve.multiprocess.sharesMemory" . }}
-{{- range list "shared_mp_server" "checked_mp_connector" }}
+{{- range include "lmcache-kserve.multiprocess.further" . | splitList " " | compact }}
 {{ . }}.py: |
   {{- $.Files.Get (printf "files/%s.py" .) | nindent 2 }}
 {{- end }}
+{{- if include "lmcache-kserve.tenants.divided" . }}
+quotas.json: |
+  {{- include "lmcache-kserve.tenants.quotas" . | nindent 2 }}
 {{- end }}
 {{- if and (include "lmcache-kserve.multiprocess" .) (include "lmcache-kserve.lmcache.disk" .) }}
 {{- range list "bounded_disk" "clean_filesystem" }}

@@ -51,11 +51,14 @@ underscores count as one spelling. JSON list.
 {{- with .Values -}}
 {{- $stored := "" -}}
 {{- with dig "storage" "path" "" .model }}{{ $stored = printf "storage %s %s" (default "" $.Values.model.storage.key) . }}{{ end -}}
-{{- dict
+{{- $identity := dict
       "model" (coalesce .model.storageUri $stored .model.id)
       "maxModelLen" (default 0 .model.maxModelLen | int)
       "arguments" (include "lmcache-kserve.identity.arguments" $ | fromJsonArray)
-      "salt" .lmcache.keySalt | toJson -}}
+      "salt" .lmcache.keySalt -}}
+{{- /* What another key has encrypted, or none, cannot be read, and some backends would never replace it. */ -}}
+{{- with include "lmcache-kserve.tenants.masterKey" $ }}{{ $_ := set $identity "masterKey" . }}{{ end -}}
+{{- toJson $identity -}}
 {{- end -}}
 {{- end }}
 

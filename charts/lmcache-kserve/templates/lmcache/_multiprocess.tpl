@@ -50,16 +50,30 @@ each node. files/mp_server.py runs the server.
 {{- if and (include "lmcache-kserve.multiprocess.sidecar" .) .Values.lmcache.multiprocess.l1.shared }}true{{ end -}}
 {{- end }}
 
+{{/* Scripts of this mode besides those that it always has. Output: their names without .py, with spaces between them. */}}
+{{- define "lmcache-kserve.multiprocess.further" -}}
+{{- $shared := eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .) -}}
+{{- $tenants := eq "true" (include "lmcache-kserve.tenants" .) -}}
+{{- if $shared }}shared_mp_server {{ end -}}
+{{- if or $shared $tenants }}checked_mp_connector {{ end -}}
+{{- if $tenants }}shared_mp_connector salts {{ end -}}
+{{- if include "lmcache-kserve.tenants.divided" . }}tenant_mp_server{{ end -}}
+{{- end }}
+
 {{/* Whether the node's /dev/shm takes the place of the pod's. Output: "true" or nothing. */}}
 {{- define "lmcache-kserve.multiprocess.hostSharedMemory" -}}
 {{- if and (include "lmcache-kserve.multiprocess.daemonset" .) .Values.lmcache.multiprocess.hostSharedMemory }}true{{ end -}}
 {{- end }}
 
-{{/* Value of `--kv-transfer-config`. The connector is files/checked_mp_connector.py or shared_mp_connector.py around LMCache's own. Output: YAML dict. */}}
+{{/*
+Value of `--kv-transfer-config`. The connector is one of files/*_mp_connector.py around LMCache's own; checked_mp_connector.py has
+the class CheckedLMCacheMPConnector. Output: YAML dict.
+*/}}
 {{- define "lmcache-kserve.lmcache.multiprocess.kvTransferConfig" -}}
 {{- $mode := .Values.lmcache.multiprocess -}}
-kv_connector: {{ ternary "Shared" "Checked" (eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .)) }}LMCacheMPConnector
-kv_connector_module_path: {{ include "lmcache-kserve.scripts.connector" . }}
+{{- $module := include "lmcache-kserve.scripts.connector" . -}}
+kv_connector: {{ trimSuffix "_mp_connector" $module | title }}LMCacheMPConnector
+kv_connector_module_path: {{ $module }}
 kv_role: {{ .Values.lmcache.kvRole }}
 {{- with .Values.lmcache.kvLoadFailurePolicy }}
 kv_load_failure_policy: {{ . }}
@@ -86,13 +100,13 @@ kv_connector_extra_config:
       (printf "--chunk-size=%s" (include "lmcache-kserve.lmcache.chunkSize" .))
       (printf "--hash-algorithm=%s" .Values.lmcache.hashAlgorithm)
       (printf "--l1-size-gb=%s" (include "lmcache-kserve.number" $mode.l1.sizeGB))
-      (printf "--eviction-policy=%s" $mode.l1.evictionPolicy)
+      (printf "--eviction-policy=%s" (ternary "noop" $mode.l1.evictionPolicy (eq "true" (include "lmcache-kserve.tenants.divided" .))))
       (printf "--supported-transfer-mode=%s" $mode.transferMode)
       (printf "--max-workers=%d" (default (include "lmcache-kserve.workers" . | int) $mode.workers | int)) -}}
 {{- if include "lmcache-kserve.multiprocess.isolatedIpc" . }}{{ $args = append $args "--isolated-ipc" }}{{ end -}}
 {{- /* LMCache loads a chunk from the first adapter that has the chunk. */ -}}
 {{- with include "lmcache-kserve.lmcache.disk.l2Adapter" . }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
-{{- with include "lmcache-kserve.backend.ask" (list . "l2Adapter") }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
+{{- with include "lmcache-kserve.tenants.adapter" . }}{{ $args = concat $args (list "--l2-adapter" .) }}{{ end -}}
 {{- toJson $args -}}
 {{- end }}
 
@@ -152,8 +166,12 @@ image: {{ include "lmcache-kserve.images.orPredictor" (dict "context" . "image" 
 imagePullPolicy: {{ $mode.image.pullPolicy }}
 command:
   - python3
-  - {{ include "lmcache-kserve.scripts.path" . }}/{{ ternary "shared_" "" (eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .)) }}mp_server.py
+  {{- $server := printf "%smp_server" (ternary "shared_" "" (eq "true" (include "lmcache-kserve.multiprocess.sharesMemory" .))) }}
+  - {{ include "lmcache-kserve.scripts.path" . }}/{{ ternary "tenant_mp_server" $server (eq "true" (include "lmcache-kserve.tenants.divided" .)) }}.py
 args:
+  {{- if include "lmcache-kserve.tenants.divided" . }}
+  - {{ $server }}
+  {{- end }}
   # After a ping, an engine takes two intervals to notice a dead server.
   - --silence={{ add1 (mul 2 (int $mode.heartbeatSeconds)) }}
   {{- if $mode.logRequests }}
@@ -214,6 +232,9 @@ volumeMounts:
   {{- with include "lmcache-kserve.backend.ask" (list . "volumeMounts") }}
   {{- . | trim | nindent 2 }}
   {{- end }}
+  {{- with include "lmcache-kserve.tenants.volumeMounts" . }}
+  {{- . | trim | nindent 2 }}
+  {{- end }}
 {{- end }}
 
 {{/* Volumes of a sidecar that no other container has. Output: YAML list. */}}
@@ -222,6 +243,7 @@ volumeMounts:
 - name: lmcache-tmp
   emptyDir: {}
 {{- include "lmcache-kserve.lmcache.disk.volumes" . }}
+{{- include "lmcache-kserve.tenants.volumes" . }}
 {{- end }}
 {{- end }}
 

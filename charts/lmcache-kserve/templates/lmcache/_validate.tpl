@@ -3,7 +3,7 @@ Rules for the values of LMCache: lmcache, in both modes.
 */}}
 
 {{- define "lmcache-kserve.validate.lmcache" -}}
-{{- range list "version" "engine" "configuration" "memory" "disk" "multiprocess" }}
+{{- range list "version" "engine" "configuration" "memory" "disk" "multiprocess" "tenants" }}
 {{- include (printf "lmcache-kserve.validate.lmcache.%s" .) $ }}
 {{- end }}
 {{- end }}
