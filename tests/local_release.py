@@ -15,7 +15,7 @@ from lmcache_kserve.progress import untold
 def running(
     *settings: str, chart: Path | None = None, secrets: Mapping[str, Mapping[str, str]] | None = None
 ) -> Iterator[LocalTarget]:
-    """Two replicas and a Redis, from this repository's chart or another copy of it, where a cluster has `secrets`."""
+    """Two replicas and a Redis, from this repository's chart or another copy of it, with Secrets of the user."""
     engine = ensure_engine(untold)
     model = make_test_model(engine, untold)
     renderer = Renderer.for_demo(chart=chart, values_files=[], settings=("remoteBackend.type=redis", *settings))

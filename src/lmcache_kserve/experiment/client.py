@@ -133,8 +133,14 @@ class CompletionClient:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StreamError(f"{self._url}/models is no list of models", request_id=request_id) from error
 
-    def complete(self, prompt: str, *, request_id: str, max_tokens: int) -> Completion:
+    def complete(self, prompt: str, *, request_id: str, max_tokens: int, cache_salt: str = "") -> Completion:
         """Send one prompt and read the answer to its end: temperature 0, exactly `max_tokens` tokens.
+
+        Args:
+            prompt: what to ask.
+            request_id: its id.
+            max_tokens: length of the answer.
+            cache_salt: the tenant that asks; empty for none.
 
         Raises:
             UnreachableError: the connection failed or was lost.
@@ -144,7 +150,7 @@ class CompletionClient:
         # Servers drop idle connections within seconds: without this the next request would time a TCP handshake.
         self.models()
         begin = time.perf_counter()
-        with self._streamed(prompt, request_id=request_id, max_tokens=max_tokens) as response:
+        with self._streamed(prompt, request_id=request_id, max_tokens=max_tokens, cache_salt=cache_salt) as response:
             answer = _read(_frames(response.iter_lines(), request_id), request_id)
         return Completion(
             request_id=request_id,
@@ -232,10 +238,18 @@ class CompletionClient:
 
     @contextmanager
     def _streamed(
-        self, prompt: str, *, request_id: str, max_tokens: int, patience_s: float | None = None
+        self,
+        prompt: str,
+        *,
+        request_id: str,
+        max_tokens: int,
+        patience_s: float | None = None,
+        cache_salt: str = "",
     ) -> Iterator[httpx2.Response]:
         """The response to a prompt, not read yet; the connection is closed where it was not read to its end."""
         body = {**self._body(prompt, max_tokens), "stream": True, "stream_options": {"include_usage": True}}
+        if cache_salt:  # vLLM refuses an empty one
+            body["cache_salt"] = cache_salt
         read_timeout = self._read_timeout if patience_s is None else patience_s
         timeout = httpx2.Timeout(_CONNECT_TIMEOUT_S, read=read_timeout)
         headers = {"X-Request-Id": request_id}

@@ -25,7 +25,11 @@ def request_ids(run: int) -> Iterator[str]:
 
 
 class Probe:
-    """A replica of a target with an open client."""
+    """A replica of a target with an open client.
+
+    Attributes:
+        cache_salt: the tenant whose requests it sends; empty for none.
+    """
 
     def __init__(  # noqa: PLR0913 - a probe needs all of its surroundings, by name
         self,
@@ -43,6 +47,7 @@ class Probe:
         self._journal = journal
         self._clock = clock
         self._log_timeout = log_timeout
+        self.cache_salt = ""
         self._client = self._open()
 
     @property
@@ -86,7 +91,9 @@ class Probe:
         """
         at = self._journal.now()
         name = self.name
-        answer = self._client.complete(prompt, request_id=request_id or self.next_id(), max_tokens=max_tokens)
+        answer = self._client.complete(
+            prompt, request_id=request_id or self.next_id(), max_tokens=max_tokens, cache_salt=self.cache_salt
+        )
         return Pass(
             replica=name,
             request_id=answer.request_id,

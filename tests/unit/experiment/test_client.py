@@ -58,6 +58,20 @@ def test_a_request_asks_for_exactly_as_many_tokens_at_temperature_zero_and_carri
     }
 
 
+@pytest.mark.parametrize("salt", ["", "acme"])
+def test_a_request_carries_its_tenant_and_no_empty_one(salt: str) -> None:
+    seen: dict[str, Any] = {}
+
+    def behaviour(handler: Handler, body: dict[str, Any]) -> None:
+        seen.update(body)
+        handler.stream(frames("one", prompt_tokens=2))
+
+    with serving(behaviour) as server, CompletionClient(server.url, model="tiny") as client:
+        client.complete("a prompt", request_id="lmk-1", max_tokens=4, cache_salt=salt)
+    assert seen.get("cache_salt") == (salt or None)
+    assert ("cache_salt" in seen) == bool(salt)
+
+
 def test_the_clock_stops_at_the_first_text_not_at_headers_or_an_empty_frame() -> None:
     pause = 0.3
 
