@@ -60,6 +60,13 @@ TENANTS = {
         values={**NEWEST, "remoteBackend": {"type": "none"}},
         **ENCRYPTED,
     ),
+    "encryption beside a disk tier": tenants(
+        ".encryption.enabled",
+        "lmcache.localDisk.enabled",
+        mode={"localDisk": {"enabled": True, "sizeGB": 10}},
+        values=NEWEST,
+        **ENCRYPTED,
+    ),
     "encryption in an image without it": tenants(
         ".encryption.enabled",
         "LMCache 0.5.3",

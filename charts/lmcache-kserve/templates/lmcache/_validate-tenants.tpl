@@ -69,5 +69,8 @@ lmcache.multiprocess.l1.evictionPolicy: {{ $l1.evictionPolicy }} evicts whatever
 {{- if eq .Values.remoteBackend.type "none" }}
 {{ $at }}.enabled: LMCache encrypts what goes to a backend, but remoteBackend.type is none
 {{- end }}
+{{- if include "lmcache-kserve.lmcache.disk" . }}
+{{ $at }}.enabled: does not encrypt the disk tier, which would hold the same chunks; set lmcache.localDisk.enabled to false
+{{- end }}
 {{- end }}
 {{- end }}
