@@ -10,8 +10,10 @@ from lmcache_kserve.lmcache.backends import MULTIPROCESS
 BACKENDS = ("redis", "valkey", "redis-sentinel", "lmcache-server", "filesystem", "mooncake")
 """Values of `remoteBackend.type` that need nothing from outside this machine."""
 MODES = ("in-process", "multiprocess")
-_CLIENTS = dict.fromkeys(("redis", "valkey", "redis-sentinel"), ("redis-py", "direct"))
-"""Values of `client`, by the backends that have more than one in mode in-process."""
+_SEVERAL = frozenset({"redis", "valkey", "redis-sentinel"})
+"""The backends that have more than one client."""
+_CLIENTS = {"in-process": ("redis-py", "direct"), "multiprocess": ("", "direct")}
+"""Values of `client` of these backends, by mode. LMCache's own client of mode multiprocess has no name of its own."""
 _SECTIONS = {"redis-sentinel": "redisSentinel"}
 """The values of a backend below `remoteBackend`, where they are not named as the type."""
 _ROOM = {
@@ -83,7 +85,7 @@ def with_clients(backends: Sequence[str], modes: Sequence[str]) -> Iterator[Way]
 
 def clients_of(backend: str, mode: str) -> tuple[str, ...]:
     """The values of `client` that a backend has in a mode; an empty one where LMCache has one client."""
-    return _CLIENTS.get(backend, ("",)) if mode == "in-process" else ("",)
+    return _CLIENTS[mode] if backend in _SEVERAL else ("",)
 
 
 def _possible(backend: str, mode: str) -> bool:

@@ -133,7 +133,7 @@ def check(asked: Asked) -> None:
     if asked.mode == "multiprocess" and asked.backend not in MULTIPROCESS | {"none"}:
         known = ", ".join(sorted(MULTIPROCESS))
         raise HarnessError(f"--mode=multiprocess has no client for --backend={asked.backend}: choose none, {known}")
-    clients = CLIENTS.get(asked.backend, ()) if asked.mode == "in-process" else ()
+    clients = CLIENTS.get(asked.backend, ())
     if asked.client and asked.client not in clients:
         raise HarnessError(
             f"--client={asked.client}: --backend={asked.backend} in mode {asked.mode} "
@@ -142,13 +142,14 @@ def check(asked: Asked) -> None:
 
 
 CLIENTS = {"redis": ("redis-py", "direct"), "valkey": ("redis-py", "direct"), "redis-sentinel": ("redis-py", "direct")}
-"""Values of `client` in mode in-process, by backend; the first is the chart's default."""
+"""Values of `client` by backend; the first is the chart's default."""
 
 
 def _client(asked: Asked) -> str:
-    if asked.mode == "multiprocess":
-        return ""
-    return asked.client or CLIENTS.get(asked.backend, ("",))[0]
+    """The client as a report of rates names it; LMCache's own client of mode multiprocess has no name."""
+    default = CLIENTS.get(asked.backend, ("",))[0]
+    chosen = asked.client or default
+    return "" if asked.mode == "multiprocess" and chosen == default else chosen
 
 
 def _arms(rates: Path, asked: Asked) -> Sequence[Mapping[str, Any]]:

@@ -18,6 +18,8 @@ def test_without_names_every_backend_is_measured_in_every_mode_that_has_a_client
     ways = list(with_clients((), MODES))
     assert {way.backend for way in ways} == set(BACKENDS)
     assert Way("redis", "multiprocess", "") in ways
+    assert Way("redis", "multiprocess", "direct") in ways
+    assert Way("filesystem", "multiprocess", "direct") not in ways
     assert Way("redis", "in-process", "redis-py") in ways
     assert Way("redis", "in-process", "direct") in ways
     assert Way("mooncake", "in-process", "") in ways

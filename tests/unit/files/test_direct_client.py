@@ -19,8 +19,8 @@ OWN_SUFFIX = "@direct-mp1"
 KEYS = [f"a/b@00000000@0@{number:064x}" for number in range(9)]
 NAMES = [key + OWN_SUFFIX for key in KEYS]
 CHUNKS = [random.Random(number).randbytes(CHUNK_BYTES) for number in range(len(KEYS))]  # noqa: S311 - bytes to store
-COMMAND_S = 0.5
-SOON_S = 0.3
+COMMAND_S = 2.0
+SOON_S = 1.0
 """Longer than whoever waits for nobody takes on a busy machine, and shorter than the timeout."""
 
 ALL, NONE = [True] * len(KEYS), [False] * len(KEYS)
@@ -252,7 +252,7 @@ def test_a_server_that_comes_after_the_client_is_found(connect: Connect, server:
 def test_a_server_that_falls_silent_holds_nobody_up_for_longer_than_the_timeout(
     connect: Connect, server: Server
 ) -> None:
-    adapter = connect()
+    adapter = connect(direct_redis_connect_s=COMMAND_S)
     assert adapter.store()
     assert adapter.right()
     os.kill(server.pid, signal.SIGSTOP)

@@ -43,6 +43,14 @@ def test_mode_multiprocess_has_a_client_of_its_own() -> None:
     assert found.slowest.rate == pytest.approx(measured("redis", "multiprocess", ""))
 
 
+def test_the_clients_of_mode_multiprocess_are_told_apart() -> None:
+    asked = replace(ASKED, mode="multiprocess")
+    assert way(replace(asked, client="redis-py"), None, RATES) == way(asked, None, RATES)
+    loads.check(replace(asked, client="direct"))
+    chosen = way(replace(asked, client="direct"), None, RATES)
+    assert chosen.note or chosen.slowest.name == "client direct"
+
+
 def test_one_server_loads_for_all_workers_in_mode_multiprocess() -> None:
     one, four = (way(replace(ASKED, mode="multiprocess", workers=number), None, RATES) for number in (1, 4))
     assert one.stages == four.stages
@@ -72,7 +80,10 @@ def test_a_backend_that_nobody_measured_needs_a_network_and_says_so() -> None:
         ({"mode": "multiprocess", "backend": "mooncake"}, "--mode=multiprocess has no client for --backend=mooncake"),
         ({"client": "glide"}, "--client=glide: --backend=redis in mode in-process has redis-py and direct"),
         ({"client": "direct", "backend": "s3"}, "--client=direct: --backend=s3 .* leave the option out"),
-        ({"client": "direct", "mode": "multiprocess"}, "--client=direct: .* leave the option out"),
+        (
+            {"client": "glide", "mode": "multiprocess"},
+            "--client=glide: --backend=redis in mode multiprocess has redis-py",
+        ),
     ],
 )
 def test_what_no_release_can_be_is_refused_by_its_option(changes: dict[str, str], says: str) -> None:
