@@ -28,10 +28,10 @@ from lmcache_kserve.waiting import wait_for
 def test_chunks_come_back_as_they_were_over_all_connections(connect: Callable[..., Any], server: Server) -> None:
     connector = connect()
     assert connector.batched_contains(KEYS) == 0
-    server.client.client_pause(200)  # so that no connection is done before the others begin
+    server.client.client_pause(1000)  # so that no connection is done before the others begin
     stored(connector)
     assert connector.batched_contains(KEYS) == len(KEYS)
-    server.client.client_pause(200)
+    server.client.client_pause(1000)
     assert [found.data for found in loaded(connector) if found] == [one.data for one in CHUNKS]
     assert server.client.dbsize() == len(KEYS)
     lookups, loads, stores = 1, 3, 3
