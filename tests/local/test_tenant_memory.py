@@ -1,6 +1,7 @@
 """Chunks of several tenants in LMCache's own memory and backends, without an engine: quotas, and encryption."""
 
 import json
+import os
 import subprocess
 from array import array
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ def asked(action: str, subject: str) -> dict[str, Any]:
     engine = ensure_engine(untold)
     done = subprocess.run(
         [engine.python, SCRIPT, action, CHART / "files", subject],
+        env={**os.environ, "LMCACHE_RESP_PASSWORD": PASSWORD},
         stdout=subprocess.PIPE,
         check=True,
         text=True,
@@ -61,6 +63,9 @@ def test_lmcaches_own_server_lets_one_tenant_evict_another() -> None:
 class Folder:
     """A backend of type filesystem."""
 
+    beside = 0
+    """Bytes that a chunk takes besides its own."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -72,7 +77,9 @@ class Folder:
 
 
 class Redis:
-    """A backend of type redis."""
+    """A backend of type redis, by LMCache's own client."""
+
+    beside = 0
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -85,12 +92,25 @@ class Redis:
         return b"".join(client.get(name) for name in sorted(client.scan_iter()))
 
 
+class Direct(Redis):
+    """The same by the chart's client."""
+
+    beside = 28  # a header and a checksum
+
+    def adapter(self, key: Path | None) -> str:
+        parameters = {"direct_redis_url": f"redis://127.0.0.1:{self._server.port}/0"}
+        plugin = {"module_path": "direct_client", "class_name": "DirectClient", "adapter_params": parameters}
+        return _adapter(key, type="native_plugin", **plugin)
+
+
 def _adapter(key: Path | None, **settings: object) -> str:
     serde = {"type": "aesgcm", "aes_bits": 256, "master_key_path": str(key), "max_workers": 8}
     return json.dumps(settings | ({"serde": serde} if key else {}))
 
 
-@pytest.fixture(params=[Folder, Redis])
+@pytest.fixture(
+    params=[pytest.param(Folder, marks=pytest.mark.long), pytest.param(Redis, marks=pytest.mark.long), Direct]
+)
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     folder = tmp_path / "backend"
     folder.mkdir()
@@ -98,7 +118,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield Folder(folder)
         return
     server = Server(folder)
-    yield Redis(server)
+    yield request.param(server)
     server.stop()
 
 
@@ -113,7 +133,7 @@ def test_the_backend_holds_no_plaintext_of_a_chunk(backend: Any, tmp_path: Path)
     adapter = backend.adapter(key(tmp_path, "mine"))
     assert asked("store", adapter)["taken"] == CHUNKS
     contents = backend.contents()
-    assert len(contents) == CHUNKS * (MIB + 29)
+    assert len(contents) == CHUNKS * (MIB + 29 + backend.beside)
     assert PLAINTEXT not in contents
     assert asked("load", adapter) == {"right": CHUNKS, "wrong": 0, "of others": 0}
 
@@ -121,7 +141,7 @@ def test_the_backend_holds_no_plaintext_of_a_chunk(backend: Any, tmp_path: Path)
 def test_without_encryption_it_holds_every_byte(backend: Any) -> None:
     asked("store", backend.adapter(None))
     contents = backend.contents()
-    assert len(contents) == CHUNKS * MIB
+    assert len(contents) == CHUNKS * (MIB + backend.beside)
     assert PLAINTEXT in contents
 
 
