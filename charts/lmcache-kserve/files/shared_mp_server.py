@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import mp_server
@@ -19,6 +20,9 @@ import mp_server
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX keeps shared memory, which is no file of ours
 SEGMENT = "lmcache_l1_pool_chart_"
 """LMCache's own start of such names, the chart's, and then the number of the server's process."""
+SERVER = "lmcache.v1.multiprocess.http_server"
+"""The last module that the server's own thread imports, and the one that mp_server.storage_manager looks into."""
+POLL_S = 0.1
 
 
 def free_name() -> str:
@@ -44,6 +48,9 @@ def alive(process: int) -> bool:
 
 def claim(name: str) -> None:
     """Take all of the memory for this container, as soon as the server has created it."""
+    # Two threads that import LMCache at the same time may see half of it, and the server's own would end.
+    while SERVER not in sys.modules:
+        time.sleep(POLL_S)
     mp_server.storage_manager()
     try:
         with (SHARED_MEMORY / name).open("r+b") as segment:

@@ -31,6 +31,7 @@ def memory(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """A folder in the place of /dev/shm, and a server that runs."""
     monkeypatch.setattr(script, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(script.mp_server, "storage_manager", lambda: None)
+    monkeypatch.setitem(sys.modules, script.SERVER, ModuleType(script.SERVER))
     return tmp_path
 
 
@@ -55,6 +56,24 @@ def test_shared_memory_is_taken_at_the_start_and_keeps_what_it_holds(script: Mod
     script.claim("pool")
     assert segment.stat().st_blocks * 512 >= 1 << 20
     assert segment.read_bytes()[:5] == b"chunk"
+
+
+def test_nothing_of_lmcache_is_imported_before_the_servers_own_thread_has_it(
+    script: ModuleType, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (memory / "pool").write_bytes(b"chunk")
+    seen: list[str] = []
+
+    def wait(_: float) -> None:
+        seen.append("waits")
+        if len(seen) == 2:
+            monkeypatch.setitem(sys.modules, script.SERVER, ModuleType(script.SERVER))
+
+    monkeypatch.delitem(sys.modules, script.SERVER)
+    monkeypatch.setattr(script.time, "sleep", wait)
+    monkeypatch.setattr(script.mp_server, "storage_manager", lambda: seen.append("imports"))
+    script.claim("pool")
+    assert seen == ["waits", "waits", "imports"]
 
 
 def test_memory_that_cannot_be_shared_is_told(
