@@ -26,7 +26,7 @@ from lmcache_kserve.waiting import wait_for
 
 
 def test_chunks_come_back_as_they_were_over_all_connections(connect: Callable[..., Any], server: Server) -> None:
-    connector = connect()
+    connector = connect(direct_redis_connect_s=5.0)  # longer than the pauses
     assert connector.batched_contains(KEYS) == 0
     server.client.client_pause(1000)  # so that no connection is done before the others begin
     stored(connector)
