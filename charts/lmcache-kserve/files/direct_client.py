@@ -112,7 +112,7 @@ class Watched(Server):
 class DirectClient:
     """The connections of LMCache's server."""
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - strings, numbers and Booleans
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - LMCache passes whatever JSON values adapter_params has
         """Connect; a Redis that is not there is looked for later."""
         for name in ("username", "password"):
             settings[f"direct_redis_{name}"] = os.environ.get(f"LMCACHE_RESP_{name.upper()}", "")
